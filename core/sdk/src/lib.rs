@@ -1,0 +1,37 @@
+//! What an author of a plugin writes against.
+//!
+//! Four plain traits: [`Tokenizer`](tokenizer::Tokenizer), [`RewardModel`](reward_model::RewardModel),
+//! [`Policy`](policy::Policy), [`Algorithm`](algorithm::Algorithm); a `register_…!` line beside each
+//! implementation, and `export_plugin!()` once a library. Building blocks that every algorithm needs
+//! stand beside them. The crate does no input or output.
+
+pub mod algorithm;
+pub mod crossing;
+pub mod error;
+pub mod loss;
+pub mod metrics;
+pub mod parameters;
+pub mod policy;
+pub mod prompts;
+pub mod reward_model;
+pub mod setup;
+pub mod tokenizer;
+
+pub use prorl_abi as abi;
+
+/// What most plugins need.
+pub mod prelude {
+    pub use crate::algorithm::{Advantages, Algorithm, Batch, Collective, LogProbs, Progress, Requirements, ScoredPaths};
+    pub use crate::error::{Error, Result};
+    pub use crate::loss::Loss;
+    pub use crate::metrics::MetricDeclaration;
+    pub use crate::parameters::{Parameters, in_range};
+    pub use crate::policy::{ActionLogProbs, Decoding, Policy, Query, Rollout};
+    pub use crate::prompts::{Paths, Prompts};
+    pub use crate::reward_model::{PathScores, RewardModel, Sequences};
+    pub use crate::setup::Setup;
+    pub use crate::tokenizer::{Catalogue, CodeTable, Tokenizer};
+    pub use schemars::JsonSchema;
+    pub use serde::{Deserialize, Serialize};
+    pub use tch::{Device, Kind, Tensor};
+}

@@ -1,0 +1,27 @@
+//! What a model or an algorithm returns to be minimised.
+
+use crate::crossing;
+use tch::Tensor;
+
+crossing! {
+    /// A scalar to minimise, and what is worth writing down beside it.
+    pub struct Loss {
+        /// Scalar, float32, differentiable.
+        pub total: Tensor,
+        /// Scalars without gradient, by declared metric name.
+        pub metrics: Vec<(String, Tensor)>,
+    }
+}
+
+impl Loss {
+    /// A loss without metrics.
+    pub fn new(total: Tensor) -> Self {
+        Self { total, metrics: Vec::new() }
+    }
+
+    /// The same loss with one more metric; `value` is a scalar and is detached.
+    pub fn with(mut self, name: &str, value: &Tensor) -> Self {
+        self.metrics.push((name.into(), value.detach()));
+        self
+    }
+}
