@@ -64,11 +64,7 @@ impl fmt::Display for Fault {
         if self.component.is_empty() {
             return write!(formatter, "{verb}{}", self.message);
         }
-        write!(
-            formatter,
-            "plugin {} · {} · {}: {verb}{}",
-            self.plugin, self.component, self.call, self.message
-        )
+        write!(formatter, "plugin {} · {} · {}: {verb}{}", self.plugin, self.component, self.call, self.message)
     }
 }
 

@@ -103,3 +103,6 @@ pub type AlgorithmBox = AlgorithmObject_TO<'static, RBox<()>>;
 pub type CollectiveBox = Collective_TO<'static, RBox<()>>;
 /// An owned log sink.
 pub type LogSinkBox = LogSink_TO<'static, RBox<()>>;
+
+/// For making an owned object: it is never cast back to its concrete type.
+pub const OPAQUE: abi_stable::sabi_trait::TD_Opaque = abi_stable::sabi_trait::TD_Opaque;

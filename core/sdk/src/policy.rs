@@ -111,11 +111,20 @@ impl Rollout {
 }
 
 impl ActionLogProbs {
+    /// The same log-probabilities, sharing their tensors.
+    pub fn share(&self) -> Self {
+        let share = |tensor: &Option<Tensor>| tensor.as_ref().map(Tensor::shallow_clone);
+        Self {
+            digits: self.digits.shallow_clone(),
+            entropy: share(&self.entropy),
+            distribution: share(&self.distribution),
+            hidden: share(&self.hidden),
+        }
+    }
+
     /// Log-probability of every action as the mean over its digits (method, section 6.6). // [B, G, P + 1]
     pub fn mean_over_digits(&self, paths: &Paths) -> Tensor {
-        let digits = self.digits.size()[3] as f64;
-        let count = paths.stops().to_kind(self.digits.kind()) * (1.0 - digits) + digits; // 1 at stops, L elsewhere
-        self.sum_over_digits() / count
+        crate::actions::mean_over_digits(&self.digits, paths)
     }
 
     /// Log-probability of every action as the sum over its digits. // [B, G, P + 1]

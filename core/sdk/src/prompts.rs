@@ -44,10 +44,7 @@ impl Prompts {
 
     /// Prompts `start..start + count`.
     pub fn narrow(&self, start: i64, count: i64) -> Self {
-        Self {
-            history: self.history.narrow(0, start, count),
-            target: self.target.narrow(0, start, count),
-        }
+        Self { history: self.history.narrow(0, start, count), target: self.target.narrow(0, start, count) }
     }
 }
 

@@ -2,11 +2,11 @@
 
 use crate::crossing;
 use crate::error::{Error, Result};
+use crate::loss::Loss;
 use crate::metrics::MetricDeclaration;
 use crate::parameters::Parameters;
 use crate::prompts::{Paths, Prompts};
 use crate::setup::Setup;
-use crate::loss::Loss;
 use tch::Tensor;
 
 crossing! {

@@ -45,8 +45,8 @@ impl Setup {
     /// # Errors
     /// No tokenizer has run.
     pub fn codes(&self) -> Result<&Tensor> {
-        self.codes.as_ref().ok_or_else(|| {
-            Error::Unsupported("this component needs item codes, but no tokenizer has run".into())
-        })
+        self.codes
+            .as_ref()
+            .ok_or_else(|| Error::Unsupported("this component needs item codes, but no tokenizer has run".into()))
     }
 }
