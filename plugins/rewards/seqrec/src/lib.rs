@@ -1,0 +1,21 @@
+//! What every sequential reward model shares.
+//!
+//! A causal model has a state after every prefix of a sequence, and scores item `v` as the next one by
+//! the inner product of that state with `v`'s embedding. All else follows: judging paths, ranking next
+//! items, learning. A plugin brings only its [`SequenceEncoder`]; [`SequenceModel`] makes a
+//! `RewardModel` of it.
+//!
+//! Letters of shapes as in `prorl_sdk::prompts`; besides, `N` sequences, `M` prefixes, `R` rows of a chunk.
+
+pub mod chunks;
+pub mod cross_entropy;
+pub mod encoder;
+pub mod initial;
+pub mod model;
+pub mod paths;
+pub mod prefixes;
+pub mod rank;
+pub mod sequences;
+
+pub use encoder::SequenceEncoder;
+pub use model::SequenceModel;

@@ -1,0 +1,52 @@
+//! What must hold of every sequence model, held against Gru4Rec.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+#[path = "../../seqrec/tests/shared/properties.rs"]
+mod properties;
+
+use properties::*;
+use prorl_plugin_gru4rec::{Gru4Rec, Gru4RecParameters};
+
+fn fresh() -> Gru4Rec {
+    model::<Gru4Rec>(Gru4RecParameters { layers: 2, ..Gru4RecParameters::default() })
+}
+
+#[test]
+fn columns_of_path_scores_are_prefixes() {
+    columns_are_prefixes(fresh());
+}
+
+#[test]
+fn a_path_without_valid_items_changes_nothing() {
+    nothing_valid_changes_nothing(fresh());
+}
+
+#[test]
+fn without_history_all_items_are_equally_likely() {
+    nothing_known_is_uniform(fresh());
+}
+
+#[test]
+fn a_batch_is_nothing_but_its_rows() {
+    a_batch_is_its_rows(fresh());
+}
+
+#[test]
+fn learning_all_positions_at_once_is_learning_all_prefixes() {
+    all_positions_at_once(fresh(), 6);
+}
+
+#[test]
+fn gradient_reaches_every_parameter() {
+    every_parameter_learns(fresh(), "nothing");
+}
+
+#[test]
+fn dropout_is_on_exactly_while_training() {
+    dropout_is_for_training(fresh());
+}
+
+#[test]
+fn shapes_that_do_not_fit_are_refused() {
+    wrong_shapes_are_refused(fresh());
+}

@@ -1,0 +1,66 @@
+//! Causal self-attention, post-norm: `LN(x + Dropout(W_o · concat_heads(Dropout(softmax(Q K^T / sqrt(d_h))) V)))`.
+
+use crate::layers::{Fresh, LayerNorm, Linear};
+use crate::parameters::SasRecParameters;
+use tch::{Kind, Tensor};
+
+/// RecBole's `MultiHeadAttention`.
+pub struct Attention {
+    query: Linear,
+    key: Linear,
+    value: Linear,
+    dense: Linear,
+    norm: LayerNorm,
+    heads: i64,
+    hidden_dropout: f64,
+    attention_dropout: f64,
+}
+
+impl Attention {
+    pub fn new(parameters: &SasRecParameters, fresh: Fresh) -> Self {
+        let hidden = parameters.hidden;
+        Self {
+            query: Linear::new(hidden, hidden, fresh),
+            key: Linear::new(hidden, hidden, fresh),
+            value: Linear::new(hidden, hidden, fresh),
+            dense: Linear::new(hidden, hidden, fresh),
+            norm: LayerNorm::new(hidden, fresh),
+            heads: parameters.heads,
+            hidden_dropout: parameters.hidden_dropout,
+            attention_dropout: parameters.attention_dropout,
+        }
+    }
+
+    /// `input` is `[N, T, D]`. // [N, T, D]
+    ///
+    /// Padding stands to the right of all items, so the causal mask alone hides it from them.
+    pub fn forward(&self, input: &Tensor, training: bool) -> Tensor {
+        let [query, key, value] = self.project(input); // [N, heads, T, D / heads]
+        let scale = 1.0 / (query.size()[3] as f64).sqrt();
+        let scores = (query * scale).matmul(&key.transpose(-2, -1)); // [N, heads, T, T]
+        let width = input.size()[1];
+        let later = Tensor::ones([width, width], (Kind::Bool, input.device())).triu(1); // [T, T]
+        let weights =
+            scores.masked_fill(&later, f64::NEG_INFINITY).softmax(-1, None).dropout(self.attention_dropout, training); // [N, heads, T, T]
+        let read = weights.matmul(&value).transpose(1, 2).flatten(2, 3); // [N, T, D]
+        let change = self.dense.forward(&read).dropout(self.hidden_dropout, training); // [N, T, D]
+        self.norm.forward(&(change + input))
+    }
+
+    /// Queries, keys and values by one product. // 3 x [N, heads, T, D / heads]
+    fn project(&self, input: &Tensor) -> [Tensor; 3] {
+        let parts = [&self.query, &self.key, &self.value];
+        let weight = Tensor::cat(&parts.map(|part| &part.weight), 0); // [3 D, D]
+        let bias = Tensor::cat(&parts.map(|part| &part.bias), 0); // [3 D]
+        let (rows, width) = (input.size()[0], input.size()[1]);
+        let all = input.linear(&weight, Some(&bias)).view([rows, width, 3, self.heads, -1]).permute([2, 0, 3, 1, 4]); // [3, N, heads, T, D / heads]
+        [all.get(0), all.get(1), all.get(2)]
+    }
+
+    pub fn named(&self, name: &str) -> Vec<(String, Tensor)> {
+        let parts = [("query", &self.query), ("key", &self.key), ("value", &self.value), ("dense", &self.dense)];
+        let linear = parts.map(|(part, layer)| layer.named(&format!("{name}.{part}")));
+        let norm = self.norm.named(&format!("{name}.LayerNorm"));
+        linear.into_iter().flatten().chain(norm).collect()
+    }
+}

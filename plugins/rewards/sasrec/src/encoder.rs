@@ -1,0 +1,76 @@
+//! SASRec's encoder: items and positions embedded, then causal Transformer layers.
+
+use crate::attention::Attention;
+use crate::feed_forward::FeedForward;
+use crate::layers::{Fresh, LayerNorm};
+use crate::parameters::SasRecParameters;
+use prorl_sdk::error::Result;
+use prorl_sdk::setup::Setup;
+use prorl_seqrec::{SequenceEncoder, initial};
+use tch::Tensor;
+
+/// SASRec, "Self-Attentive Sequential Recommendation" (arXiv 1808.09781), with the numbers of RecBole
+/// 1.2.1's `SASRec`: `X = Dropout(LN(E[x_t] + P[t]))` with positions from 0 at the left, then post-norm layers
+/// without a final norm.
+pub struct Encoder {
+    item_embedding: Tensor,     // [V + 1, D]
+    position_embedding: Tensor, // [max_length, D]
+    norm: LayerNorm,
+    layers: Vec<(Attention, FeedForward)>,
+    parameters: SasRecParameters,
+}
+
+impl SequenceEncoder for Encoder {
+    type Parameters = SasRecParameters;
+
+    /// All matrices are drawn from `N(0, initial_deviation²)`, padding's row too.
+    fn create(parameters: SasRecParameters, setup: &Setup) -> Result<Self> {
+        let device = setup.device()?;
+        let deviation = parameters.initial_deviation;
+        let fresh = Fresh { deviation, device };
+        let embedding = |rows| initial::normal(&[rows, parameters.hidden], deviation, device);
+        let layer = |_| {
+            let attention = Attention::new(&parameters, fresh);
+            (attention, FeedForward::new(&parameters, fresh))
+        };
+        Ok(Self {
+            item_embedding: embedding(setup.items + 1),
+            position_embedding: embedding(parameters.max_length),
+            norm: LayerNorm::new(parameters.hidden, fresh),
+            layers: (0..parameters.layers).map(layer).collect(),
+            parameters,
+        })
+    }
+
+    fn parameters(&self) -> Vec<(String, Tensor)> {
+        let mut named = vec![
+            ("item_embedding.weight".into(), self.item_embedding.shallow_clone()),
+            ("position_embedding.weight".into(), self.position_embedding.shallow_clone()),
+        ];
+        for (index, (attention, feed_forward)) in self.layers.iter().enumerate() {
+            let layer = format!("trm_encoder.layer.{index}");
+            named.extend(attention.named(&format!("{layer}.multi_head_attention")));
+            named.extend(feed_forward.named(&format!("{layer}.feed_forward")));
+        }
+        named.extend(self.norm.named("LayerNorm"));
+        named
+    }
+
+    fn item_embedding(&self) -> &Tensor {
+        &self.item_embedding
+    }
+
+    fn window(&self) -> Option<i64> {
+        Some(self.parameters.max_length)
+    }
+
+    fn states(&self, items: &Tensor, training: bool) -> Tensor {
+        let embedded = Tensor::embedding(&self.item_embedding, items, 0, false, false); // [N, T, D]
+        let positions = self.position_embedding.narrow(0, 0, items.size()[1]); // [T, D]
+        let first = self.norm.forward(&(embedded + positions)).dropout(self.parameters.hidden_dropout, training); // [N, T, D]
+        self.layers.iter().fold(first, |states, (attention, feed_forward)| {
+            let attended = attention.forward(&states, training);
+            feed_forward.forward(&attended, training)
+        })
+    }
+}

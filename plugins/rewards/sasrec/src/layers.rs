@@ -1,0 +1,65 @@
+//! Layers that SASRec is made of, with RecBole's initialisation.
+
+use prorl_seqrec::initial;
+use tch::{Device, Tensor};
+
+/// RecBole's `layer_norm_eps`.
+const EPSILON: f64 = 1e-12;
+
+/// How fresh weights are made.
+#[derive(Clone, Copy)]
+pub struct Fresh {
+    pub deviation: f64,
+    pub device: Device,
+}
+
+/// `x W^T + b`.
+pub struct Linear {
+    pub weight: Tensor, // [out, in]
+    pub bias: Tensor,   // [out]
+}
+
+impl Linear {
+    pub fn new(r#in: i64, out: i64, fresh: Fresh) -> Self {
+        Self {
+            weight: initial::normal(&[out, r#in], fresh.deviation, fresh.device),
+            bias: initial::constant(&[out], 0.0, fresh.device),
+        }
+    }
+
+    pub fn forward(&self, input: &Tensor) -> Tensor {
+        input.linear(&self.weight, Some(&self.bias))
+    }
+
+    pub fn named(&self, name: &str) -> [(String, Tensor); 2] {
+        named(name, &self.weight, &self.bias)
+    }
+}
+
+/// Layer normalisation over the last dimension.
+pub struct LayerNorm {
+    weight: Tensor, // [D]
+    bias: Tensor,   // [D]
+}
+
+impl LayerNorm {
+    pub fn new(width: i64, fresh: Fresh) -> Self {
+        Self {
+            weight: initial::constant(&[width], 1.0, fresh.device),
+            bias: initial::constant(&[width], 0.0, fresh.device),
+        }
+    }
+
+    pub fn forward(&self, input: &Tensor) -> Tensor {
+        let width = self.weight.size();
+        input.layer_norm(width, Some(&self.weight), Some(&self.bias), EPSILON, true)
+    }
+
+    pub fn named(&self, name: &str) -> [(String, Tensor); 2] {
+        named(name, &self.weight, &self.bias)
+    }
+}
+
+fn named(name: &str, weight: &Tensor, bias: &Tensor) -> [(String, Tensor); 2] {
+    [(format!("{name}.weight"), weight.shallow_clone()), (format!("{name}.bias"), bias.shallow_clone())]
+}

@@ -1,0 +1,31 @@
+//! What a sequence model brings: states, and the items' embeddings.
+
+use prorl_sdk::error::Result;
+use prorl_sdk::parameters::Parameters;
+use prorl_sdk::setup::Setup;
+use tch::Tensor;
+
+/// A causal model of item sequences with tied item embeddings.
+pub trait SequenceEncoder: Sized + Send {
+    /// What a user may set.
+    type Parameters: Parameters;
+
+    /// Makes the encoder with fresh weights, trainable, on the device of `setup`.
+    ///
+    /// # Errors
+    /// A parameter makes no sense.
+    fn create(parameters: Self::Parameters, setup: &Setup) -> Result<Self>;
+
+    /// All weights by name; the very tensors that `states` reads.
+    fn parameters(&self) -> Vec<(String, Tensor)>;
+
+    /// Embedding of every item, row 0 for padding. // [V + 1, D]
+    fn item_embedding(&self) -> &Tensor;
+
+    /// Most items it can read at once; `None` if there is no limit.
+    fn window(&self) -> Option<i64>;
+
+    /// The state after every prefix of `items` `[N, T]`, right-padded with 0 and at most `window` wide;
+    /// states at padding are arbitrary. `training` switches dropout on. // [N, T, D]
+    fn states(&self, items: &Tensor, training: bool) -> Tensor;
+}

@@ -1,0 +1,118 @@
+//! Judges every prefix of every path, each distinct prefix once.
+
+use crate::encoder::SequenceEncoder;
+use crate::{prefixes, rank, sequences};
+use prorl_sdk::error::{Error, Result};
+use prorl_sdk::prompts::{Paths, Prompts};
+use prorl_sdk::reward_model::PathScores;
+use tch::{Kind, Tensor};
+
+/// Target log-probability and rank after every prefix, click probability of every step.
+///
+/// An invalid item is not read, so the prefix that ends with it is that without it. Before any item (an
+/// empty history) the state is zero: all items are equally likely.
+///
+/// # Errors
+/// Shapes do not fit, or there is no path.
+pub fn score<E: SequenceEncoder>(encoder: &E, prompts: &Prompts, paths: &Paths) -> Result<PathScores> {
+    check(prompts, paths)?;
+    let distinct = Distinct::of(prompts, paths);
+    let states = distinct.states(encoder); // [M, D]
+    let embedding = encoder.item_embedding(); // [V + 1, D]
+    let targets = prompts.target.index_select(0, &distinct.prompt); // [M]
+    let (log_prob, rank) = rank::of_targets(&states, embedding, &targets); // [M], [M]
+    let spread = |values: &Tensor| values.take(&distinct.column); // [B, G, P + 1]
+    Ok(PathScores {
+        target_log_prob: spread(&log_prob),
+        target_rank: spread(&rank),
+        click_prob: distinct.clicks(&states, embedding),
+    })
+}
+
+/// The prefixes that differ: every history, then every history and path up to a valid item.
+struct Distinct {
+    /// Items without gaps, one row a path. // [B * G, T]
+    sequences: Tensor,
+    /// The row of `sequences` that holds each prefix. // [M]
+    row: Tensor,
+    /// The prompt that each prefix belongs to. // [M]
+    prompt: Tensor,
+    /// Items of each prefix. // [M]
+    length: Tensor,
+    /// The distinct prefix that each column of the scores shows. // [B, G, P + 1]
+    column: Tensor,
+    /// The paths' items, 0 where there is no valid item. // [B, G, P]
+    items: Tensor,
+}
+
+impl Distinct {
+    fn of(prompts: &Prompts, paths: &Paths) -> Self {
+        let (batch, group, path) = paths.sizes();
+        let history = prompts.history.size()[1];
+        let numbers = (Kind::Int64, paths.items.device());
+
+        let items = &paths.items * paths.holds_item().to_kind(Kind::Int64); // [B, G, P]
+        let valid = items.ne(0); // [B, G, P]
+        let joined = Tensor::cat(
+            &[prompts.history.unsqueeze(1).expand([batch, group, history], false), items.shallow_clone()],
+            -1,
+        ); // [B, G, H + P]
+
+        let steps = valid.flatten(0, -1).nonzero().squeeze_dim(-1); // [M - B]
+        let read = valid.cumsum(-1, Kind::Int64); // [B, G, P]
+        let known = sequences::lengths(&prompts.history); // [B]
+        let reached = &read + known.view([-1, 1, 1]); // [B, G, P]
+        let prompt = Tensor::arange(batch, numbers); // [B]
+        let row = steps.floor_divide_scalar(path.max(1)); // [M - B]
+
+        // Valid items in the order of memory are numbered as their prefixes are.
+        let number = valid.flatten(0, -1).cumsum(0, Kind::Int64).view_as(&valid) + (batch - 1);
+        let first = prompt.view([-1, 1, 1]).expand([batch, group, 1], false); // [B, G, 1]
+        let later = number.where_self(&read.gt(0), &first); // [B, G, P]
+        Self {
+            sequences: sequences::compact(&joined.flatten(0, 1)),
+            prompt: Tensor::cat(&[&prompt, &row.floor_divide_scalar(group)], 0),
+            length: Tensor::cat(&[known, reached.flatten(0, -1).index_select(0, &steps)], 0),
+            row: Tensor::cat(&[prompt * group, row], 0),
+            column: Tensor::cat(&[first, later], -1),
+            items,
+        }
+    }
+
+    /// The state after each distinct prefix. // [M, D]
+    fn states<E: SequenceEncoder>(&self, encoder: &E) -> Tensor {
+        let states = prefixes::states(encoder, &self.sequences); // [B * G, T, D]
+        let last = (&self.length - 1).clamp_min(0); // [M]
+        let at = &self.row * states.size()[1] + last; // [M]
+        let any = self.length.gt(0).unsqueeze(-1).to_kind(states.kind()); // [M, 1]
+        states.flatten(0, 1).index_select(0, &at) * any
+    }
+
+    /// `sigmoid(h · E_item)` with the state before each valid item, else 0. // [B, G, P]
+    fn clicks(&self, states: &Tensor, embedding: &Tensor) -> Tensor {
+        let before = self.column.narrow(-1, 0, self.items.size()[2]).flatten(0, -1); // [B * G * P]
+        let before = states.index_select(0, &before); // [B * G * P, D]
+        let item = embedding.index_select(0, &self.items.flatten(0, -1)); // [B * G * P, D]
+        let score = (before * item).sum_dim_intlist(-1, false, None); // [B * G * P]
+        score.sigmoid().view_as(&self.items) * self.items.ne(0).to_kind(states.kind())
+    }
+}
+
+fn check(prompts: &Prompts, paths: &Paths) -> Result<()> {
+    let history = prompts.history.size();
+    let items = paths.items.size();
+    let fits = history.len() == 2
+        && items.len() == 3
+        && history[0] == items[0]
+        && prompts.target.size() == history[..1]
+        && paths.length.size() == items[..2];
+    if fits && items[0] * items[1] > 0 {
+        return Ok(());
+    }
+    Err(Error::Tensor(format!(
+        "history {history:?}, target {:?}, path items {items:?} and path length {:?} should be [B, H], \
+         [B], [B, G, P] and [B, G] with at least one path",
+        prompts.target.size(),
+        paths.length.size(),
+    )))
+}

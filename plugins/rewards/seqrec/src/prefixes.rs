@@ -1,0 +1,40 @@
+//! States after prefixes, whatever the sequence's length and the batch's size.
+
+use crate::chunks;
+use crate::encoder::SequenceEncoder;
+use crate::sequences::{last_positions, lengths, trim};
+use tch::{Kind, Tensor};
+
+/// Floats that one item needs within a pass, roughly, as a multiple of `D`.
+const PASS_WIDTH: i64 = 8;
+
+/// The state after every prefix of `items` `[N, T]`, as the model reads its last `window` items; without
+/// dropout. // [N, T, D]
+pub fn states<E: SequenceEncoder>(encoder: &E, items: &Tensor) -> Tensor {
+    let width = items.size()[1];
+    let window = encoder.window().unwrap_or(width).min(width);
+    let mut columns = vec![pass(encoder, &items.narrow(1, 0, window))]; // [N, window, D]
+    for end in window..width {
+        let read = items.narrow(1, end + 1 - window, window); // [N, window]
+        columns.push(pass(encoder, &read).narrow(1, window - 1, 1)); // [N, 1, D]
+    }
+    Tensor::cat(&columns, 1)
+}
+
+fn pass<E: SequenceEncoder>(encoder: &E, items: &Tensor) -> Tensor {
+    let floats = items.size()[1] * encoder.item_embedding().size()[1] * PASS_WIDTH;
+    let rows = chunks::rows(floats, items.device());
+    chunks::map(items, rows, |items| encoder.states(items, false))
+}
+
+/// The state after each whole sequence of `items` `[N, T]`; zero where there is no item. // [N, D]
+pub fn last_states<E: SequenceEncoder>(encoder: &E, items: &Tensor) -> Tensor {
+    let items = &trim(items); // [N, T]
+    let window = encoder.window().unwrap_or(items.size()[1]);
+    let items = &items.gather(1, &last_positions(items, window), false); // [N, window]
+    let states = pass(encoder, items); // [N, window, D]
+    let length = lengths(items); // [N]
+    let at = (&length - 1).clamp_min(0).view([-1, 1, 1]); // [N, 1, 1]
+    let at = at.expand([-1, 1, states.size()[2]], false); // [N, 1, D]
+    states.gather(1, &at, false).squeeze_dim(1) * length.gt(0).unsqueeze(-1).to_kind(Kind::Float)
+}

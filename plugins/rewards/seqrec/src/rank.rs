@@ -1,0 +1,66 @@
+//! How likely is the target next, and how many items are likelier?
+
+use crate::chunks;
+use tch::{Kind, Tensor};
+
+/// Log-probability of each row's target among the real items `1..=V`, float, and its rank
+/// `1 + #{v : p(v) > p(target)}`, int64. // [M], [M]
+///
+/// `states` is `[M, D]`, `embedding` `[V + 1, D]`, `targets` `[M]`. Scores `[R, V]` exist for one chunk at
+/// a time only.
+pub fn of_targets(states: &Tensor, embedding: &Tensor, targets: &Tensor) -> (Tensor, Tensor) {
+    let real = embedding.narrow(0, 1, embedding.size()[0] - 1); // [V, D]
+    let rows = chunks::rows(real.size()[0], states.device());
+    of_targets_by(states, &real, &(targets - 1), rows)
+}
+
+/// The same with `rows` rows at a time, among all columns of `items` `[V, D]`.
+fn of_targets_by(states: &Tensor, items: &Tensor, targets: &Tensor, rows: i64) -> (Tensor, Tensor) {
+    let count = states.size()[0];
+    let mut log_probs = Vec::new();
+    let mut ranks = Vec::new();
+    for (start, rows) in chunks::ranges(count, rows) {
+        let mut scores = states.narrow(0, start, rows).mm(&items.tr()); // [R, V]
+        let target = targets.narrow(0, start, rows).unsqueeze(-1); // [R, 1]
+        let own = scores.gather(1, &target, false); // [R, 1]
+        log_probs.push(scores.log_softmax(-1, None).gather(1, &target, false)); // [R, 1]
+        // In place, a comparison gives 0.0 or 1.0: a float32 counts exactly up to 2^24 items.
+        let likelier = scores.gt_tensor_(&own); // [R, V]
+        ranks.push(likelier.sum_dim_intlist(-1, false, None)); // [R]
+    }
+    let log_probs = Tensor::cat(&log_probs, 0).squeeze_dim(-1); // [M]
+    let ranks = Tensor::cat(&ranks, 0).to_kind(Kind::Int64) + 1; // [M]
+    (log_probs, ranks)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+    use prorl_testkit::closeness::{EXACT, VALUES, assert_close};
+    use tch::Device;
+
+    #[test]
+    fn a_closed_form() {
+        let states = Tensor::from_slice(&[1.0f32]).view([1, 1]);
+        // Padding's score would be the largest, but it takes no part.
+        let embedding = Tensor::from_slice(&[9.0f32, 0.0, 2.0f32.ln(), 5.0f32.ln()]).view([4, 1]);
+        let (log_prob, rank) = of_targets(&states, &embedding, &Tensor::from_slice(&[2i64]));
+        let expected = Tensor::from_slice(&[(2.0f32 / 8.0).ln()]);
+        assert_close("log-probability", &log_prob, &expected, VALUES);
+        assert_eq!(rank, Tensor::from_slice(&[2i64]));
+    }
+
+    #[test]
+    fn the_chunk_does_not_matter() {
+        let options = (Kind::Float, Device::Cpu);
+        let (states, items) = (Tensor::randn([13, 8], options), Tensor::randn([50, 8], options));
+        let targets = Tensor::randint(50, [13], (Kind::Int64, Device::Cpu));
+        let whole = of_targets_by(&states, &items, &targets, 13);
+        for rows in [1, 4, 100] {
+            let parts = of_targets_by(&states, &items, &targets, rows);
+            assert_close("log-probability", &parts.0, &whole.0, VALUES);
+            assert_close("rank", &parts.1, &whole.1, EXACT);
+        }
+    }
+}
