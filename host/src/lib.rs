@@ -1,0 +1,23 @@
+//! The host: command line, configuration, plugins, training, evaluation, reports.
+
+pub mod application;
+pub mod artefacts;
+pub mod benchmark;
+pub mod checkpoint;
+pub mod command_line;
+mod durable;
+pub mod evaluation;
+pub mod examples;
+pub mod experiment;
+pub mod inspection;
+pub mod metric_log;
+pub mod plugins;
+pub mod progress;
+pub mod random_streams;
+mod report;
+pub mod run_folder;
+pub mod settings;
+pub mod stages;
+pub mod tables;
+pub mod training;
+pub mod workbench;

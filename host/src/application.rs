@@ -1,0 +1,196 @@
+//! From an invocation to what it does.
+
+use crate::command_line::{Action, Invocation, PolicyWeights, Resume, Verbosity};
+use crate::experiment::{self, Until};
+use crate::inspection;
+use crate::plugins::{PluginError, Registry};
+use crate::progress;
+use crate::run_folder::{Manifest, PluginOrigin, RunFolder};
+use crate::settings::{self, KnownComponents, Resolved, Settings, SettingsError, Sources};
+use crate::workbench::Workbench;
+use anyhow::{Context, Result, bail};
+use prorl_abi::fault::FaultKind;
+use prorl_data::{DataError, Dataset};
+use prorl_sdk::export::description::Kind;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use tch::Device;
+
+/// Does what the command line asks for.
+///
+/// # Errors
+/// Whatever went wrong first, with where and what to do.
+pub fn run(invocation: Invocation) -> Result<()> {
+    progress::init_logging(match invocation.verbosity {
+        Verbosity::Quiet => progress::Verbosity::from_flags(true, 0),
+        Verbosity::Normal => progress::Verbosity::from_flags(false, 0),
+        Verbosity::Verbose => progress::Verbosity::from_flags(false, 1),
+        Verbosity::Everything => progress::Verbosity::from_flags(false, 2),
+    });
+    let registry = Registry::open(&invocation.plugins)?;
+    let started = Started { registry, resume: invocation.resume, sources: invocation.sources };
+    match invocation.action {
+        Action::Version => inspection::versions(&started.registry),
+        Action::PluginList => inspection::list(&started.registry),
+        Action::PluginInfo { name } => inspection::info(&started.registry, &name)?,
+        Action::ConfigShow => print!("{}", started.resolved()?.show()),
+        Action::DataStats => println!("{}", started.dataset()?.describe()),
+        Action::DataGenerate { out } => started.generate(&out)?,
+        Action::TrainReward => experiment::train_rewards(&started.workbench()?.0)?,
+        Action::Pretrain => experiment::pretrain(&started.workbench()?.0)?,
+        Action::Run => started.experiment(Until::Report)?,
+        Action::Rl => started.experiment(Until::Reinforcement)?,
+        Action::Eval { weights } => started.judge(&weights)?,
+    }
+    Ok(())
+}
+
+/// The process's exit code for an error: 2 where the user can mend it, 3 where a plugin failed, else 1.
+pub fn exit_code(error: &anyhow::Error) -> u8 {
+    for cause in error.chain() {
+        if let Some(PluginError::Call(fault)) = cause.downcast_ref::<PluginError>() {
+            return if matches!(fault.kind, FaultKind::Parameters | FaultKind::Input) { 2 } else { 3 };
+        }
+        if cause.is::<PluginError>() || cause.is::<SettingsError>() || cause.is::<DataError>() {
+            return 2;
+        }
+    }
+    1
+}
+
+struct Started {
+    registry: Registry,
+    resume: Option<Resume>,
+    sources: Sources,
+}
+
+impl Started {
+    /// The settings of this invocation, or those of the run to go on with and this invocation's over them.
+    fn resolved(&self) -> Result<Resolved> {
+        let mut sources = self.sources.clone();
+        if let Some(folder) = self.resumed_folder()? {
+            sources.preset = None;
+            sources.files.insert(0, folder.join("settings.toml"));
+        }
+        Ok(settings::resolve(&sources, &self.registry)?)
+    }
+
+    fn resumed_folder(&self) -> Result<Option<PathBuf>> {
+        match &self.resume {
+            None => Ok(None),
+            Some(Resume::Folder(folder)) => Ok(Some(RunFolder::view(folder)?.path().to_owned())),
+            Some(Resume::Latest) => {
+                let runs = settings::resolve(&self.sources, &self.registry)?.settings.runs;
+                Ok(Some(RunFolder::view(&runs)?.path().to_owned()))
+            }
+        }
+    }
+
+    fn dataset(&self) -> Result<Dataset> {
+        read(&self.resolved()?.settings)
+    }
+
+    fn workbench(self) -> Result<(Workbench, Resolved, Option<PathBuf>)> {
+        let (resolved, resumed) = (self.resolved()?, self.resumed_folder()?);
+        let settings = resolved.settings.clone();
+        let dataset = read(&settings)?;
+        if settings.threads > 0 {
+            tch::set_num_threads(settings.threads as i32);
+        }
+        let device = device(&settings.device)?;
+        let cache = crate::artefacts::Cache::new(&settings.cache);
+        let data_hash = dataset.hash();
+        let bench = Workbench { settings, registry: self.registry, dataset, data_hash, device, cache };
+        Ok((bench, resolved, resumed))
+    }
+
+    fn experiment(self, until: Until) -> Result<()> {
+        let (bench, resolved, resumed) = self.workbench()?;
+        let run = run_folder(&bench, &resolved, resumed)?;
+        experiment::run(&bench, &run, until).with_context(|| format!("run {}", run.path().display()))
+    }
+
+    fn judge(self, weights: &PolicyWeights) -> Result<()> {
+        let (bench, resolved, resumed) = self.workbench()?;
+        let checkpoint = match weights {
+            PolicyWeights::Imitation => None,
+            PolicyWeights::File(path) => Some(path.clone()),
+            PolicyWeights::Rl => Some(latest_policy(&bench, resumed.as_deref())?),
+        };
+        let run = run_folder(&bench, &resolved, None)?;
+        experiment::judge(&bench, &run, checkpoint.as_deref())
+    }
+
+    fn generate(&self, out: &Path) -> Result<()> {
+        let settings = self.resolved()?.settings;
+        let world = prorl_data::World::generate(&settings.data.world)?;
+        world.write(out)?;
+        println!("wrote a generated world to {}; use it with --data {}", out.display(), out.display());
+        Ok(())
+    }
+}
+
+fn read(settings: &Settings) -> Result<Dataset> {
+    let data = &settings.data;
+    let options = data.read_options();
+    let dataset = if data.path == "generated" {
+        prorl_data::World::generate(&data.world)?.dataset(&options)?
+    } else {
+        Dataset::open(Path::new(&data.path), &options)?
+    };
+    Ok(dataset)
+}
+
+fn device(name: &str) -> Result<Device> {
+    match name {
+        "cpu" => Ok(Device::Cpu),
+        "auto" => Ok(Device::cuda_if_available()),
+        _ if !tch::Cuda::is_available() => {
+            bail!("`device` is {name}, but this process sees no CUDA device: use --device cpu, or auto")
+        }
+        "cuda" => Ok(Device::Cuda(0)),
+        name => {
+            let index = name.strip_prefix("cuda:").and_then(|index| index.parse().ok());
+            index.map(Device::Cuda).with_context(|| format!("`device` is {name}, but should be auto, cpu, cuda or cuda:N"))
+        }
+    }
+}
+
+fn run_folder(bench: &Workbench, resolved: &Resolved, resumed: Option<PathBuf>) -> Result<RunFolder> {
+    if let Some(folder) = resumed {
+        let run = RunFolder::resume(&folder)?;
+        run.record_resumption()?;
+        return Ok(run);
+    }
+    let origins = experiment::provenance(&bench.registry)?;
+    let plugins: Vec<PluginOrigin> = serde_json::from_value(origins)?;
+    let manifest = Manifest::new(bench.settings.seed, &bench.data_hash, plugins);
+    let dataset = &bench.dataset.name;
+    let (text, origins) = (resolved.to_toml()?, resolved.show());
+    let run = RunFolder::create(&bench.settings.runs, dataset, &text, &origins, &manifest)?;
+    log::info!("run folder {}", run.path().display());
+    Ok(run)
+}
+
+/// The policy of the latest checkpoint of a run: the one given, or the latest of this data set.
+fn latest_policy(bench: &Workbench, resumed: Option<&Path>) -> Result<PathBuf> {
+    let folder = match resumed {
+        Some(folder) => folder.to_owned(),
+        None => bench.settings.runs.join(&bench.dataset.name),
+    };
+    let run = RunFolder::view(&folder).context("looking for a trained policy; train one with `prorl-host rl`")?;
+    let store = crate::checkpoint::Store::at(&run.checkpoints());
+    let name = store.latest()?.with_context(|| format!("{} holds no checkpoint", run.path().display()))?;
+    Ok(run.checkpoints().join(name).join("model.safetensors"))
+}
+
+impl KnownComponents for Registry {
+    fn parameter_schema(&self, kind: Kind, name: &str) -> Option<Value> {
+        Some(self.lookup(kind, name)?.description.schema.clone())
+    }
+
+    fn names(&self, kind: Kind) -> Vec<String> {
+        let of_kind = self.components().iter().filter(|component| component.description.kind == kind);
+        of_kind.map(|component| component.description.name.clone()).collect()
+    }
+}

@@ -1,0 +1,263 @@
+//! Six tasks that dominate a researcher's waiting, timed through the real plugins.
+//!
+//! Sizes and data follow the Python comparison: random weights, random codes, forced path lengths, so that both
+//! sides do the same work.
+
+use crate::plugins::{ForeignAlgorithm, ForeignPolicy, ForeignRewardModel, Registry};
+use crate::training::adamw::{AdamW, AdamWOptions};
+use anyhow::Result;
+use prorl_sdk::algorithm::{Batch, LogProbs, Progress};
+use prorl_sdk::policy::{Decoding, Query};
+use prorl_sdk::prompts::{Paths, Prompts};
+use prorl_sdk::reward_model::Sequences;
+use prorl_sdk::setup::Setup;
+use serde_json::json;
+use std::time::Instant;
+use tch::{Device, Kind, Tensor, no_grad};
+
+/// Items of the catalogue, as ML-1M's.
+const ITEMS: i64 = 3_883;
+/// Items of a history, as the paper's.
+const HISTORY: i64 = 10;
+/// Most items of a path, as the paper's.
+const PATH: i64 = 10;
+/// Sequences and labelled positions of one epoch of a reward model on ML-1M.
+const EPOCH: (i64, i64) = (6_771, 66_613);
+
+/// How much work, and how often.
+#[derive(Clone, Debug)]
+pub struct Sizes {
+    /// Prompts of a batch.
+    pub prompts: i64,
+    /// Paths of a prompt.
+    pub group: i64,
+    /// Items of every path.
+    pub path_items: i64,
+    /// Measurements, of which the median counts.
+    pub repeats: usize,
+    /// Where the work is done.
+    pub device: Device,
+}
+
+/// A measured task.
+#[derive(Clone, Debug)]
+pub struct Timing {
+    /// Its name in the Python comparison.
+    pub name: String,
+    /// Median seconds.
+    pub seconds: f64,
+    /// What was done.
+    pub what: String,
+}
+
+struct Bench<'a> {
+    sizes: &'a Sizes,
+    registry: &'a Registry,
+    setup: Setup,
+}
+
+type Task = for<'a, 'b> fn(&'a Bench<'b>) -> Result<Timing>;
+
+/// Times the tasks named in `only`, or all six.
+///
+/// # Errors
+/// A plugin is missing or fails.
+pub fn run(registry: &Registry, sizes: &Sizes, only: &[String], mut report: impl FnMut(&Timing)) -> Result<Vec<Timing>> {
+    tch::manual_seed(0);
+    let setup = Setup {
+        items: ITEMS,
+        history: HISTORY,
+        path: PATH,
+        codes: Some(codes().to_device(sizes.device)),
+        codebook_size: 256,
+        device: crate::workbench::device_name(sizes.device),
+    };
+    let bench = Bench { sizes, registry, setup };
+    let tasks: [(&str, Task); 6] = [
+        ("sample", |it| it.sample()),
+        ("update", |it| it.update()),
+        ("pretrain", |it| it.pretrain()),
+        ("beam", |it| it.beam()),
+        ("reward", |it| it.reward()),
+        ("sasrec", |it| it.sasrec()),
+    ];
+    let mut timings = Vec::new();
+    for (name, task) in tasks {
+        if only.is_empty() || only.iter().any(|wanted| wanted == name) {
+            let timing = task(&bench)?;
+            report(&timing);
+            timings.push(timing);
+        }
+    }
+    Ok(timings)
+}
+
+/// Random distinct codes of 3 × 256 and a last digit.
+fn codes() -> Tensor {
+    let order = Tensor::randperm(256 * 256 * 256, (Kind::Int64, Device::Cpu)).narrow(0, 0, ITEMS + 1);
+    let digit = |place: i64| order.floor_divide_scalar(256i64.pow(place as u32)).remainder(256);
+    let codes = Tensor::stack(&[digit(2), digit(1), digit(0), order.ones_like()], 1); // [V + 1, 4]
+    let _ = codes.get(0).zero_();
+    codes
+}
+
+impl Bench<'_> {
+    fn items(&self, size: &[i64]) -> Tensor {
+        Tensor::randint_low(1, ITEMS + 1, size, (Kind::Int64, self.sizes.device))
+    }
+
+    fn prompts(&self, count: i64) -> Prompts {
+        Prompts { history: self.items(&[count, HISTORY]), target: self.items(&[count]) }
+    }
+
+    /// Paths that hold exactly as many items as asked for, then stop.
+    fn paths(&self, prompts: i64, group: i64) -> Paths {
+        let count = self.sizes.path_items;
+        let items = self.items(&[prompts, group, count]).constant_pad_nd([0, PATH - count]);
+        let length = Tensor::full([prompts, group], count, (Kind::Int64, self.sizes.device));
+        let stopped = length.lt(PATH);
+        Paths { items, length, stopped, tokens: None }
+    }
+
+    fn policy(&self) -> Result<ForeignPolicy> {
+        let mut policy = self.registry.policy("t5", &json!({}), &self.setup)?;
+        policy.set_training(false)?;
+        Ok(policy)
+    }
+
+    fn reward_model(&self) -> Result<ForeignRewardModel> {
+        Ok(self.registry.reward_model("sasrec", &json!({}), &self.setup)?)
+    }
+
+    fn algorithm(&self) -> Result<ForeignAlgorithm> {
+        Ok(self.registry.algorithm("prorl", &json!({}), &self.setup)?)
+    }
+
+    fn timed(&self, name: &str, what: String, mut task: impl FnMut() -> Result<()>) -> Result<Timing> {
+        task()?;
+        let mut seconds = Vec::new();
+        for _ in 0..self.sizes.repeats.max(1) {
+            self.synchronise();
+            let started = Instant::now();
+            task()?;
+            self.synchronise();
+            seconds.push(started.elapsed().as_secs_f64());
+        }
+        seconds.sort_by(f64::total_cmp);
+        Ok(Timing { name: name.into(), seconds: seconds[seconds.len() / 2], what })
+    }
+
+    fn synchronise(&self) {
+        if let Device::Cuda(index) = self.sizes.device {
+            tch::Cuda::synchronize(index as i64);
+        }
+    }
+
+    fn tokens(&self) -> i64 {
+        4 * self.sizes.path_items + 1
+    }
+
+    fn sample(&self) -> Result<Timing> {
+        let (mut policy, prompts) = (self.policy()?, self.prompts(self.sizes.prompts));
+        let decoding = Decoding { forced_length: self.sizes.path_items, ..Decoding::sample(self.sizes.group) };
+        let what = format!("{} prompts x {} paths x {} tokens", self.sizes.prompts, self.sizes.group, self.tokens());
+        self.timed("sample", what, || no_grad(|| policy.rollout(&prompts, &decoding).map(drop).map_err(Into::into)))
+    }
+
+    fn update(&self) -> Result<Timing> {
+        let (mut policy, mut reference, mut algorithm) = (self.policy()?, self.policy()?, self.algorithm()?);
+        let prompts = self.prompts(self.sizes.prompts);
+        let paths = self.paths(self.sizes.prompts, self.sizes.group);
+        let advantages = Tensor::randn([self.sizes.prompts, self.sizes.group, PATH + 1], (Kind::Float, self.sizes.device))
+            * paths.acts().to_kind(Kind::Float);
+        let batch = Batch {
+            items: paths.items.shallow_clone(),
+            length: paths.length.shallow_clone(),
+            stopped: paths.stopped.shallow_clone(),
+            advantages,
+            extra: Vec::new(),
+        };
+        let progress = Progress { epoch: 0, step: 0, steps: 1 };
+        let mut optimiser = AdamW::new(policy.parameters()?, AdamWOptions { clip: 1.0, ..Default::default() });
+        let what = format!("{} paths x {} tokens", self.sizes.prompts * self.sizes.group, self.tokens());
+        self.timed("update", what, || {
+            optimiser.zero_grad();
+            let query = Query::plain();
+            let reference = Some(no_grad(|| reference.log_probs(&prompts, &paths, &query))?);
+            let current = policy.log_probs(&prompts, &paths, &query)?;
+            let log_probs = LogProbs { current, reference, behaviour: None };
+            algorithm.loss(&log_probs, &batch, &progress)?.total.backward();
+            let _ = optimiser.step(1e-4);
+            Ok(())
+        })
+    }
+
+    fn pretrain(&self) -> Result<Timing> {
+        let mut policy = self.policy()?;
+        policy.set_training(true)?;
+        let prompts = self.prompts(256);
+        let lengths = Tensor::arange(256, (Kind::Int64, self.sizes.device)).remainder(3) + 1; // [256]
+        let positions = Tensor::arange(PATH, (Kind::Int64, self.sizes.device));
+        let items = self.items(&[256, PATH]) * positions.lt_tensor(&lengths.unsqueeze(-1)); // [256, P]
+        let paths = Paths::from_items(items.unsqueeze(1));
+        let mut optimiser = AdamW::new(policy.parameters()?, AdamWOptions { clip: 1.0, ..Default::default() });
+        self.timed("pretrain", "256 pairs".into(), || {
+            optimiser.zero_grad();
+            policy.imitation_loss(&prompts, &paths)?.total.backward();
+            let _ = optimiser.step(1e-4);
+            Ok(())
+        })
+    }
+
+    fn beam(&self) -> Result<Timing> {
+        let (mut policy, prompts) = (self.policy()?, self.prompts(64));
+        let decoding = Decoding { forced_length: self.sizes.path_items, ..Decoding::beam(10) };
+        let what = format!("64 prompts x 10 beams x {} tokens", self.tokens());
+        self.timed("beam", what, || no_grad(|| policy.rollout(&prompts, &decoding).map(drop).map_err(Into::into)))
+    }
+
+    fn reward(&self) -> Result<Timing> {
+        let mut model = self.reward_model()?;
+        model.set_training(false)?;
+        let prompts = self.prompts(self.sizes.prompts);
+        let paths = self.paths(self.sizes.prompts, self.sizes.group);
+        let what = format!("{} path items, before and after", self.sizes.prompts * self.sizes.group * self.sizes.path_items);
+        self.timed("reward", what, || no_grad(|| model.score_paths(&prompts, &paths).map(drop).map_err(Into::into)))
+    }
+
+    fn sasrec(&self) -> Result<Timing> {
+        let mut model = self.reward_model()?;
+        model.set_training(true)?;
+        let (sequences, positions) = EPOCH;
+        let batches = epoch_batches(sequences, positions, self);
+        let mut optimiser = AdamW::new(model.parameters()?, AdamWOptions::default());
+        let what = format!("one epoch, {positions} positions of {sequences} sequences");
+        self.timed("sasrec", what, || {
+            for batch in &batches {
+                optimiser.zero_grad();
+                model.loss(batch)?.total.backward();
+                let _ = optimiser.step(1e-3);
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Sequences whose labelled positions add up to `positions`, in batches of about 2,048 of them.
+fn epoch_batches(sequences: i64, positions: i64, bench: &Bench<'_>) -> Vec<Sequences> {
+    let (short, longer) = (positions / sequences, positions % sequences);
+    let items = bench.items(&[sequences, short + 1]);
+    let labels = bench.items(&[sequences, short + 1]);
+    let has_last = Tensor::arange(sequences, (Kind::Int64, bench.sizes.device)).lt(longer).unsqueeze(-1); // [U, 1]
+    let column = Tensor::arange(short + 1, (Kind::Int64, bench.sizes.device)).lt(short); // [T]
+    let kept = has_last.logical_or(&column); // [U, T]
+    let (items, labels) = (items * &kept, labels * &kept);
+    let rows = 2_048 / (short + 1);
+    (0..sequences)
+        .step_by(rows as usize)
+        .map(|start| {
+            let count = rows.min(sequences - start);
+            Sequences { items: items.narrow(0, start, count), labels: labels.narrow(0, start, count) }
+        })
+        .collect()
+}

@@ -1,0 +1,121 @@
+//! Times the six tasks that dominate a researcher's waiting, and the same work in Python beside them.
+
+use anyhow::{Context, Result, bail};
+use clap::Parser;
+use prorl_host::benchmark::{self, Sizes, Timing};
+use prorl_host::plugins::Registry;
+use prorl_host::tables::{Align, plain_text};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use tch::Device;
+
+/// Times sampling, update, imitation, beam search, reward scoring and reward model training.
+#[derive(Parser)]
+struct Arguments {
+    /// Prompts of a batch.
+    #[arg(long, default_value_t = 32)]
+    prompts: i64,
+    /// Paths of a prompt.
+    #[arg(long, default_value_t = 16)]
+    group: i64,
+    /// Items of every path.
+    #[arg(long, default_value_t = 3)]
+    path_items: i64,
+    /// Measurements of each task, of which the median counts.
+    #[arg(long, default_value_t = 5)]
+    repeats: usize,
+    /// Threads of both sides.
+    #[arg(long, default_value_t = 2)]
+    threads: i32,
+    /// Tasks, separated by commas; all six where absent.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// `cpu` or `cuda`.
+    #[arg(long, default_value = "cpu")]
+    device: String,
+    /// Python interpreter with torch, transformers and recbole: runs the comparison too.
+    #[arg(long)]
+    python: Option<PathBuf>,
+    /// The comparison's script.
+    #[arg(long, default_value = "../shared/baseline/bench_python.py")]
+    script: PathBuf,
+    /// A plugin library or a folder of them, before all others.
+    #[arg(long)]
+    plugin: Vec<PathBuf>,
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    tch::set_num_threads(arguments.threads);
+    let device = match arguments.device.as_str() {
+        "cpu" => Device::Cpu,
+        "cuda" => Device::Cuda(0),
+        other => bail!("--device is `{other}`, but should be cpu or cuda"),
+    };
+    let sizes = Sizes {
+        prompts: arguments.prompts,
+        group: arguments.group,
+        path_items: arguments.path_items,
+        repeats: arguments.repeats,
+        device,
+    };
+    let registry = Registry::open(&arguments.plugin)?;
+    let ours = benchmark::run(&registry, &sizes, &arguments.only, |timing| {
+        println!("{:9} {:9.3} s   {}", timing.name, timing.seconds, timing.what);
+    })?;
+    if let Some(python) = &arguments.python {
+        println!("\nthe same in Python ({}):", arguments.script.display());
+        let theirs = python_timings(python, &arguments.script, &arguments)?;
+        println!("\n{}", comparison(&ours, &theirs));
+    }
+    Ok(())
+}
+
+fn python_timings(python: &Path, script: &Path, arguments: &Arguments) -> Result<Vec<Timing>> {
+    let mut command = Command::new(python);
+    command.arg(script).args(["--device", &arguments.device]);
+    for (flag, value) in [
+        ("--prompts", arguments.prompts),
+        ("--group", arguments.group),
+        ("--path-items", arguments.path_items),
+        ("--repeats", arguments.repeats as i64),
+        ("--threads", i64::from(arguments.threads)),
+    ] {
+        command.arg(flag).arg(value.to_string());
+    }
+    if !arguments.only.is_empty() {
+        command.args(["--only", &arguments.only.join(",")]);
+    }
+    // The library path that finds this program's libtorch would give Python another one than its own.
+    let output = command.env_remove("LD_LIBRARY_PATH").output();
+    let output = output.with_context(|| format!("starting {}", python.display()))?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    print!("{text}");
+    if !output.status.success() {
+        bail!("the comparison failed:\n{}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(text.lines().filter_map(parse_line).collect())
+}
+
+/// `name  seconds s  what`.
+fn parse_line(line: &str) -> Option<Timing> {
+    let mut words = line.split_whitespace();
+    let (name, seconds) = (words.next()?, words.next()?.parse().ok()?);
+    (words.next()? == "s").then(|| Timing { name: name.into(), seconds, what: words.collect::<Vec<_>>().join(" ") })
+}
+
+fn comparison(ours: &[Timing], theirs: &[Timing]) -> String {
+    let mut rows = vec![["task", "ours (s)", "Python (s)", "ratio"].map(str::to_owned).to_vec()];
+    for timing in ours {
+        if let Some(python) = theirs.iter().find(|python| python.name == timing.name) {
+            let ratio = python.seconds / timing.seconds;
+            rows.push(vec![
+                timing.name.clone(),
+                format!("{:.3}", timing.seconds),
+                format!("{:.3}", python.seconds),
+                format!("{ratio:.1}x"),
+            ]);
+        }
+    }
+    plain_text(&rows, &[Align::Left, Align::Right, Align::Right, Align::Right])
+}

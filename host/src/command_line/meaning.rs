@@ -1,0 +1,187 @@
+//! What the typed command line means: an action, and where its settings come from.
+
+use super::{Command, ConfigCommand, DataCommand, Flags, PluginCommand, Typed};
+use crate::settings::{Assignment, DEFAULT_PRESET, Sources};
+use log::LevelFilter;
+use serde_json::Value;
+use std::convert::Infallible;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+/// All that the command line asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Invocation {
+    /// What to do.
+    pub action: Action,
+    /// Where settings come from.
+    pub sources: Sources,
+    /// The run to go on with.
+    pub resume: Option<Resume>,
+    /// Plugins named by the user, beside those that are found.
+    pub plugins: Vec<PathBuf>,
+    /// How much to say.
+    pub verbosity: Verbosity,
+}
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// The whole experiment.
+    Run,
+    /// Figures of the data.
+    DataStats,
+    /// Write the generated world as files.
+    DataGenerate {
+        /// The folder to write to.
+        out: PathBuf,
+    },
+    /// Train reward model and evaluators.
+    TrainReward,
+    /// Train the imitation policy.
+    Pretrain,
+    /// Train the policy on rewards.
+    Rl,
+    /// Measure a policy.
+    Eval {
+        /// Which.
+        weights: PolicyWeights,
+    },
+    /// List components.
+    PluginList,
+    /// Describe a component.
+    PluginInfo {
+        /// Its name.
+        name: String,
+    },
+    /// Print the settings.
+    ConfigShow,
+    /// Print versions.
+    Version,
+}
+
+/// The policy that is measured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PolicyWeights {
+    /// After imitation, before reinforcement learning.
+    Imitation,
+    /// After reinforcement learning.
+    Rl,
+    /// Weights in a file.
+    File(PathBuf),
+}
+
+impl FromStr for PolicyWeights {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(match text {
+            "imitation" => PolicyWeights::Imitation,
+            "rl" => PolicyWeights::Rl,
+            path => PolicyWeights::File(path.into()),
+        })
+    }
+}
+
+/// The run to go on with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Resume {
+    /// The latest under `runs`.
+    Latest,
+    /// That of this folder.
+    Folder(PathBuf),
+}
+
+/// How much to say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Verbosity {
+    /// Warnings, errors and the result.
+    Quiet,
+    /// What happens.
+    #[default]
+    Normal,
+    /// Also why.
+    Verbose,
+    /// All.
+    Everything,
+}
+
+impl Verbosity {
+    /// The level of log records to show.
+    pub fn level(self) -> LevelFilter {
+        match self {
+            Verbosity::Quiet => LevelFilter::Warn,
+            Verbosity::Normal => LevelFilter::Info,
+            Verbosity::Verbose => LevelFilter::Debug,
+            Verbosity::Everything => LevelFilter::Trace,
+        }
+    }
+}
+
+impl Typed {
+    /// What was typed, with these variables of the environment (see [`Sources::process_environment`]).
+    pub fn meaning(self, environment: Vec<(String, String)>) -> Invocation {
+        let (action, inner) = self.command.map_or_else(|| (Action::Run, Flags::default()), action);
+        let flags = self.flags.then(inner);
+        Invocation {
+            action,
+            resume: flags.resume.clone().map(|folder| folder.map_or(Resume::Latest, Resume::Folder)),
+            plugins: flags.plugin.clone(),
+            verbosity: verbosity(&flags),
+            sources: sources(flags, environment),
+        }
+    }
+}
+
+fn action(command: Command) -> (Action, Flags) {
+    match command {
+        Command::Run(flags) => (Action::Run, flags),
+        Command::Data { command: DataCommand::Stats(flags) } => (Action::DataStats, flags),
+        Command::Data { command: DataCommand::Generate { out, flags } } => (Action::DataGenerate { out }, flags),
+        Command::TrainReward(flags) => (Action::TrainReward, flags),
+        Command::Pretrain(flags) => (Action::Pretrain, flags),
+        Command::Rl(flags) => (Action::Rl, flags),
+        Command::Eval(typed) => (Action::Eval { weights: typed.policy_weights }, typed.flags),
+        Command::Plugin { command: PluginCommand::List(flags) } => (Action::PluginList, flags),
+        Command::Plugin { command: PluginCommand::Info { name, flags } } => (Action::PluginInfo { name }, flags),
+        Command::Config { command: ConfigCommand::Show(flags) } => (Action::ConfigShow, flags),
+        Command::Version(flags) => (Action::Version, flags),
+    }
+}
+
+fn verbosity(flags: &Flags) -> Verbosity {
+    match (flags.quiet, flags.verbose) {
+        (true, _) => Verbosity::Quiet,
+        (false, 0) => Verbosity::Normal,
+        (false, 1) => Verbosity::Verbose,
+        (false, _) => Verbosity::Everything,
+    }
+}
+
+/// A resumed run takes its settings from its folder; else, where nothing says which data, they are the demo's.
+fn sources(flags: Flags, environment: Vec<(String, String)>) -> Sources {
+    let assignments = assignments(&flags);
+    let data_is_named = assignments.iter().any(|it| it.sets("data.path"))
+        || environment.iter().any(|(name, value)| name.eq_ignore_ascii_case("PRORL__DATA__PATH") && !value.is_empty());
+    let silent = flags.config.is_empty() && flags.resume.is_none() && !data_is_named;
+    let preset = flags.preset.or_else(|| silent.then(|| DEFAULT_PRESET.into()));
+    Sources { preset, files: flags.config, environment, assignments }
+}
+
+fn assignments(flags: &Flags) -> Vec<Assignment> {
+    let text = |value: &Option<String>| value.clone().map(Value::String);
+    let path = |value: &Option<PathBuf>| value.as_deref().map(Path::to_string_lossy).map(|it| Value::String(it.into()));
+    let typed = [
+        ("--algo", "algo.name", text(&flags.algo)),
+        ("--reward", "reward.name", text(&flags.reward)),
+        ("--evaluator", "evaluator.names", flags.evaluator.clone().map(Value::from)),
+        ("--policy", "policy.name", text(&flags.policy)),
+        ("--tokenizer", "tokenizer.name", text(&flags.tokenizer)),
+        ("--data", "data.path", text(&flags.data)),
+        ("--device", "device", text(&flags.device)),
+        ("--seed", "seed", flags.seed.map(Value::from)),
+        ("--runs", "runs", path(&flags.runs)),
+        ("--cache", "cache", path(&flags.cache)),
+    ];
+    let of_flags = typed.into_iter().filter_map(|(flag, key, value)| Some(Assignment::flag(flag, key, value?)));
+    of_flags.chain(flags.set.iter().cloned()).collect()
+}

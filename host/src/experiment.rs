@@ -1,0 +1,162 @@
+//! The experiment, start to end: data → codes → reward models → imitation → reinforcement → evaluation → report.
+
+use crate::evaluation::Evaluation;
+use crate::metric_log::MetricLog;
+use crate::plugins::{ForeignPolicy, Registry};
+use crate::report;
+use crate::run_folder::RunFolder;
+use crate::stages::evaluation::{Judge, evaluate};
+use crate::stages::reward_model::TrainedReward;
+use crate::stages::{codes, imitation, reinforcement, reward_model};
+use crate::training::weights;
+use crate::workbench::Workbench;
+use anyhow::{Context, Result};
+use prorl_sdk::tokenizer::CodeTable;
+use serde_json::{Value, json};
+use std::time::Instant;
+
+/// How far to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// Train the policy, judge nothing.
+    Reinforcement,
+    /// Everything.
+    Report,
+}
+
+/// Seconds by stage, in order.
+#[derive(Debug, Default)]
+pub struct Stopwatch(Vec<(String, f64)>);
+
+impl Stopwatch {
+    /// Runs a stage and writes down how long it took.
+    pub fn timed<T>(&mut self, stage: &str, body: impl FnOnce() -> Result<T>) -> Result<T> {
+        let started = Instant::now();
+        let result = body().with_context(|| format!("stage `{stage}`"))?;
+        let seconds = started.elapsed().as_secs_f64();
+        log::info!("{stage}: {seconds:.1} s");
+        self.0.push((stage.into(), seconds));
+        Ok(result)
+    }
+
+    /// Stage and seconds.
+    pub fn stages(&self) -> &[(String, f64)] {
+        &self.0
+    }
+}
+
+/// What stands before reinforcement learning.
+struct Groundwork {
+    codes: CodeTable,
+    rewards: Vec<TrainedReward>,
+    imitator: ForeignPolicy,
+}
+
+/// The whole experiment in `run`'s folder.
+///
+/// # Errors
+/// The first stage that fails; what earlier stages made stays in the cache and in the run's folder.
+pub fn run(bench: &Workbench, run: &RunFolder, until: Until) -> Result<()> {
+    let mut watch = Stopwatch::default();
+    let Groundwork { codes, mut rewards, mut imitator } = groundwork(bench, &mut watch)?;
+    let mut policy = bench.policy(&codes)?;
+    weights::restore(&policy.parameters()?, &imitator.parameters()?);
+    policy.set_training(false)?;
+    let mut log = MetricLog::create(run.path())?;
+    let reference = same_policy(bench, &codes, &imitator)?;
+    let curve = watch.timed("reinforcement", || {
+        let reward = &mut rewards[0];
+        let judge = Judge { name: &reward.name, model: &mut reward.model };
+        reinforcement::train(bench, &mut policy, reference, judge, run, &mut log)
+    })?;
+    if until == Until::Report {
+        let before = watch.timed("evaluation of imitation", || evaluate(bench, &mut imitator, &mut rewards, "imitation"))?;
+        let name = bench.settings.algo.name.clone();
+        let after = watch.timed("evaluation", || evaluate(bench, &mut policy, &mut rewards, &name))?;
+        let results = [("imitation".to_owned(), before), (name, after)];
+        finish(bench, run, &results, &rewards, curve, &watch)?;
+    }
+    Ok(())
+}
+
+/// Trains whatever of codes, reward models and imitation policy is not in the cache.
+fn groundwork(bench: &Workbench, watch: &mut Stopwatch) -> Result<Groundwork> {
+    let codes = watch.timed("codes", || codes::codes(bench))?;
+    let mut rewards = watch.timed("reward models", || reward_model::all(bench))?;
+    let imitator = watch.timed("imitation", || {
+        let reward = &mut rewards[0];
+        imitation::trained(bench, &codes, &mut Judge { name: &reward.name, model: &mut reward.model })
+    })?;
+    Ok(Groundwork { codes, rewards, imitator: imitator.policy })
+}
+
+fn same_policy(bench: &Workbench, codes: &CodeTable, policy: &ForeignPolicy) -> Result<ForeignPolicy> {
+    let mut copy = bench.policy(codes)?;
+    weights::restore(&copy.parameters()?, &policy.parameters()?);
+    copy.set_training(false)?;
+    Ok(copy)
+}
+
+fn finish(
+    bench: &Workbench,
+    run: &RunFolder,
+    results: &[(String, Evaluation)],
+    rewards: &[TrainedReward],
+    curve: Vec<Value>,
+    watch: &Stopwatch,
+) -> Result<()> {
+    let text = report::write(bench, run, results, rewards, &curve, watch)?;
+    println!("\n{text}\n{}", run.path().display());
+    Ok(())
+}
+
+/// Trains the reward model and the evaluators, and prints how well they predict.
+///
+/// # Errors
+/// A plugin fails.
+pub fn train_rewards(bench: &Workbench) -> Result<()> {
+    let rewards = reward_model::all(bench)?;
+    println!("\n{}", report::rewards(&rewards));
+    Ok(())
+}
+
+/// Trains all that stands before reinforcement learning.
+///
+/// # Errors
+/// A plugin fails.
+pub fn pretrain(bench: &Workbench) -> Result<()> {
+    groundwork(bench, &mut Stopwatch::default()).map(drop)
+}
+
+/// Judges weights: those of imitation, or those that a checkpoint's file holds.
+///
+/// # Errors
+/// The file does not fit the policy, or a plugin fails.
+pub fn judge(bench: &Workbench, run: &RunFolder, checkpoint: Option<&std::path::Path>) -> Result<()> {
+    let mut watch = Stopwatch::default();
+    let Groundwork { codes, mut rewards, imitator } = groundwork(bench, &mut watch)?;
+    let mut policy = same_policy(bench, &codes, &imitator)?;
+    let mut label = "imitation".to_owned();
+    if let Some(path) = checkpoint {
+        crate::checkpoint::copy_into(&policy.parameters()?, &crate::checkpoint::load(path)?)?;
+        label = path.display().to_string();
+    }
+    let result = watch.timed("evaluation", || evaluate(bench, &mut policy, &mut rewards, &label))?;
+    finish(bench, run, &[(label, result)], &rewards, Vec::new(), &watch)
+}
+
+/// What a person needs to know of the plugins that took part.
+///
+/// # Errors
+/// A plugin's file cannot be read.
+pub fn provenance(registry: &Registry) -> Result<Value> {
+    let components = registry.components().iter().map(|component| {
+        let library = &component.library;
+        let description = &component.description;
+        Ok(json!({
+            "kind": description.kind, "name": description.name, "package": library.package,
+            "version": library.version, "sdk": library.sdk_version, "file": library.path, "sha256": library.hash()?,
+        }))
+    });
+    Ok(Value::Array(components.collect::<Result<_>>()?))
+}

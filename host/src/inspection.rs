@@ -1,0 +1,108 @@
+//! What there is: versions, components, parameters.
+
+use crate::plugins::{Component, PluginError, Registry};
+use anyhow::Result;
+use prorl_sdk::export::description::Kind;
+use serde_json::Value;
+
+/// Prints versions of host, contract and libtorch.
+pub fn versions(registry: &Registry) {
+    println!("prorl-host {}", env!("CARGO_PKG_VERSION"));
+    println!("plugin ABI {}", prorl_abi::hello::ABI_VERSION);
+    println!("libtorch   {}", prorl_abi::hello::LIBTORCH_VERSION);
+    println!("CUDA       {}", if tch::Cuda::is_available() { "available" } else { "not available" });
+    println!("components {}", registry.components().len());
+}
+
+/// Prints every component in a line.
+pub fn list(registry: &Registry) {
+    let width = registry.components().iter().map(|it| it.description.name.len()).max().unwrap_or(0);
+    let mut kind: Option<Kind> = None;
+    for component in registry.components() {
+        let description = &component.description;
+        if kind != Some(description.kind) {
+            println!("{}{}s", if kind.is_some() { "\n" } else { "" }, description.kind);
+            kind = Some(description.kind);
+        }
+        println!("  {:width$}  {}", description.name, description.doc);
+    }
+}
+
+/// Prints all there is to know of the components called `name`.
+///
+/// # Errors
+/// There is none; names the nearest.
+pub fn info(registry: &Registry, name: &str) -> Result<()> {
+    let found: Vec<&Component> = registry.components().iter().filter(|it| it.description.name == name).collect();
+    if found.is_empty() {
+        let names = registry.components().iter().map(|it| it.description.name.as_str());
+        let near = names.max_by(|a, b| strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name)));
+        let hint = near.map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default();
+        return Err(PluginError::Unknown { kind: "component".into(), name: name.into(), hint }.into());
+    }
+    for component in found {
+        print_component(component)?;
+    }
+    Ok(())
+}
+
+fn print_component(component: &Component) -> Result<()> {
+    let (description, library) = (&component.description, &component.library);
+    println!("{} `{}` — {}", description.kind, description.name, description.doc);
+    println!("  library       {} {} ({})", library.package, library.version, library.path.display());
+    println!("  SDK           {}", library.sdk_version);
+    println!("  SHA-256       {}", library.hash()?);
+    if !description.capabilities.is_empty() {
+        println!("  capabilities  {}", description.capabilities.join(", "));
+    }
+    println!("\n  parameters");
+    print_parameters(&description.schema, &description.schema, &description.defaults, "    ");
+    if !description.metrics.is_empty() {
+        println!("\n  metrics");
+        for metric in &description.metrics {
+            println!("    {} {} — {}", metric.name, bracketed(&metric.unit), metric.doc);
+        }
+    }
+    println!();
+    Ok(())
+}
+
+fn bracketed(unit: &str) -> String {
+    if unit.is_empty() { String::new() } else { format!("[{unit}]") }
+}
+
+/// Prints name, type, range, default and doc of every property; nested structs are indented.
+fn print_parameters(schema: &Value, root: &Value, defaults: &Value, indent: &str) {
+    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+        let resolved = referred(property, root);
+        let doc = [property, resolved].iter().find_map(|it| it["description"].as_str()).unwrap_or_default();
+        let doc = doc.replace('\n', " ");
+        if resolved["properties"].is_object() {
+            println!("{indent}{name}  {doc}");
+            print_parameters(resolved, root, &defaults[name], &format!("{indent}  "));
+        } else {
+            println!("{indent}{name} = {}{}  {doc}", defaults[name], range(resolved, root));
+        }
+    }
+}
+
+fn referred<'a>(property: &'a Value, root: &'a Value) -> &'a Value {
+    let reference = property["$ref"].as_str().or_else(|| property["allOf"][0]["$ref"].as_str());
+    reference.and_then(|path| root.pointer(path.trim_start_matches('#'))).unwrap_or(property)
+}
+
+fn range(property: &Value, root: &Value) -> String {
+    let choices: Vec<&Value> = match (&property["enum"], &property["oneOf"]) {
+        (Value::Array(choices), _) => choices.iter().collect(),
+        (_, Value::Array(choices)) => choices.iter().map(|it| &referred(it, root)["const"]).collect(),
+        _ => Vec::new(),
+    };
+    if !choices.is_empty() {
+        return format!("  {{{}}}", choices.iter().map(|it| it.to_string()).collect::<Vec<_>>().join(", "));
+    }
+    match (property["minimum"].as_f64(), property["maximum"].as_f64()) {
+        (Some(low), Some(high)) => format!("  [{low}, {high}]"),
+        (Some(low), None) => format!("  [{low}, ∞)"),
+        _ => String::new(),
+    }
+}

@@ -1,0 +1,153 @@
+//! The final tables: who is better, by how much, under whose eyes.
+
+use crate::evaluation::Evaluation;
+use crate::experiment::Stopwatch;
+use crate::run_folder::RunFolder;
+use crate::stages::reward_model::TrainedReward;
+use crate::tables::{Column, Table};
+use crate::workbench::Workbench;
+use anyhow::Result;
+use prorl_sdk::metrics::Direction;
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+
+/// Writes all tables of a run and gives the main ones as text for a terminal.
+///
+/// # Errors
+/// The folder cannot be written.
+pub fn write(
+    bench: &Workbench,
+    run: &RunFolder,
+    results: &[(String, Evaluation)],
+    rewards: &[TrainedReward],
+    curve: &[Value],
+    watch: &Stopwatch,
+) -> Result<String> {
+    let folder = run.tables();
+    let main = main_table(bench, results);
+    let mut text = main.to_text();
+    main.write(&folder, "results")?;
+    all_figures(results).write(&folder, "all_figures")?;
+    for table in [paired(bench, results), Some(reward_table(rewards)), epochs(curve), Some(seconds(watch))] {
+        let Some(table) = table else { continue };
+        let _ = write!(text, "\n{}", table.to_text());
+        table.write(&folder, &table.title.to_lowercase().replace([' ', ','], "_"))?;
+    }
+    per_prompt(results).write_csv(&folder, "per_prompt")?;
+    crate::durable::write_file(&folder.join("curve.json"), json!(curve).to_string().as_bytes())?;
+    Ok(text)
+}
+
+/// How well reward models predict, as text.
+pub fn rewards(rewards: &[TrainedReward]) -> String {
+    reward_table(rewards).to_text()
+}
+
+/// Figures of the best beam, cut at the largest `k`.
+fn main_table(bench: &Workbench, results: &[(String, Evaluation)]) -> Table {
+    let k = bench.settings.evaluation.cutoffs.iter().copied().max().unwrap_or(1);
+    let mut columns = Vec::new();
+    for evaluator in &bench.settings.evaluator.names {
+        columns.push((format!("{evaluator}/ioi@{k}"), Column::new(&format!("{evaluator} IoI"), Direction::Up, 3)));
+        columns.push((format!("{evaluator}/ior@{k}"), Column::new(&format!("{evaluator} IoR"), Direction::Up, 1)));
+        columns.push((format!("{evaluator}/ctr@{k}"), Column::new(&format!("{evaluator} CTR"), Direction::Up, 3)));
+    }
+    for (figure, name, direction, digits) in [
+        (format!("coherence@{k}"), "Coherence", Direction::Up, 3),
+        (format!("error@{k}"), "Error", Direction::Down, 4),
+        ("length".into(), "Length", Direction::None, 2),
+        ("repeats".into(), "Repeats", Direction::Down, 4),
+        ("distinct".into(), "Distinct", Direction::None, 0),
+        (format!("hit@{k}"), "Hit", Direction::None, 4),
+    ] {
+        columns.push((figure, Column::new(name, direction, digits)));
+    }
+    let (figures, columns): (Vec<String>, Vec<Column>) = columns.into_iter().unzip();
+    let mut table = Table::new(&format!("Best of {} beams, up to {k} items", bench.settings.evaluation.beams), columns);
+    for (label, evaluation) in results {
+        let known = evaluation.figures();
+        table.row(label, figures.iter().map(|figure| known.get(figure).copied()).collect());
+    }
+    table
+}
+
+/// Every figure of every policy.
+fn all_figures(results: &[(String, Evaluation)]) -> Table {
+    let columns = results.iter().map(|(label, _)| Column::new(label, Direction::None, 4)).collect();
+    let mut table = Table::new("All figures", columns);
+    let known: Vec<_> = results.iter().map(|(_, evaluation)| evaluation.figures()).collect();
+    for figure in known.first().into_iter().flat_map(|figures| figures.keys()) {
+        table.row(figure, known.iter().map(|figures| figures.get(figure).copied()).collect());
+    }
+    table
+}
+
+/// The last policy's differences to the first, paired over prompts.
+fn paired(bench: &Workbench, results: &[(String, Evaluation)]) -> Option<Table> {
+    let [(before, first), .., (after, last)] = results else { return None };
+    let k = bench.settings.evaluation.cutoffs.iter().copied().max().unwrap_or(1);
+    let columns = vec![
+        Column::new("Difference", Direction::None, 4),
+        Column::new("Standard error", Direction::None, 4),
+        Column::new("t", Direction::None, 1),
+    ];
+    let mut table = Table::new(&format!("{after} less {before}, paired over prompts"), columns);
+    let evaluators = bench.settings.evaluator.names.iter();
+    let figures = evaluators.flat_map(|name| ["ioi", "ior", "ctr"].map(|figure| format!("{name}/{figure}@{k}")));
+    for figure in figures.chain([format!("coherence@{k}"), "length".into()]) {
+        if let Some((mean, error)) = last.paired_difference(first, &figure) {
+            table.row(&figure, vec![Some(mean), Some(error), (error > 0.0).then(|| mean / error)]);
+        }
+    }
+    Some(table)
+}
+
+fn reward_table(rewards: &[TrainedReward]) -> Table {
+    let figures = ["recall@10", "ndcg@10", "mrr@10", "recall@20", "ndcg@20"];
+    let mut columns: Vec<Column> = figures.iter().map(|name| Column::new(name, Direction::Up, 4)).collect();
+    columns.push(Column::new("seconds", Direction::Down, 1));
+    let mut table = Table::new("Reward models", columns);
+    for reward in rewards {
+        let cells = figures.iter().map(|&figure| reward.test.get(figure).copied());
+        table.row(&reward.name, cells.chain([Some(reward.seconds)]).collect());
+    }
+    table
+}
+
+/// What the rollouts of each epoch looked like.
+fn epochs(curve: &[Value]) -> Option<Table> {
+    if curve.is_empty() {
+        return None;
+    }
+    let figures =
+        ["rollout/ioi", "rollout/ior", "rollout/ctr", "rollout/length", "rollout/repeats", "rollout/invalid"];
+    let mut columns: Vec<Column> = figures.iter().map(|name| Column::new(name, Direction::None, 3)).collect();
+    columns.push(Column::new("validation IoI_max", Direction::None, 3));
+    let mut table = Table::new("Epochs", columns);
+    for row in curve {
+        let cells = figures.iter().map(|&figure| row["figures"][figure].as_f64());
+        table.row(&row["epoch"].to_string(), cells.chain([row["validation"].as_f64()]).collect());
+    }
+    Some(table)
+}
+
+fn seconds(watch: &Stopwatch) -> Table {
+    let mut table = Table::new("Seconds by stage", vec![Column::new("seconds", Direction::None, 1)]);
+    for (stage, seconds) in watch.stages() {
+        table.row(stage, vec![Some(*seconds)]);
+    }
+    table
+}
+
+/// Every figure of every prompt, for tests of one's own.
+fn per_prompt(results: &[(String, Evaluation)]) -> Table {
+    let names = results.iter().flat_map(|(label, evaluation)| {
+        evaluation.per_prompt().iter().map(move |(figure, values)| (format!("{label}:{figure}"), values))
+    });
+    let (names, values): (Vec<String>, Vec<&Vec<f32>>) = names.unzip();
+    let mut table = Table::new("per_prompt", names.iter().map(|it| Column::new(it, Direction::None, 6)).collect());
+    for prompt in 0..values.iter().map(|values| values.len()).max().unwrap_or(0) {
+        table.row(&prompt.to_string(), values.iter().map(|it| it.get(prompt).map(|&v| f64::from(v))).collect());
+    }
+    table
+}

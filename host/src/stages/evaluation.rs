@@ -1,0 +1,139 @@
+//! Stage: a policy's paths are judged (method, section 7).
+
+use crate::evaluation::path_metrics::Attributes;
+use crate::evaluation::{Evaluation, path_metrics};
+use crate::examples::{Examples, random_targets};
+use crate::plugins::{ForeignPolicy, ForeignRewardModel};
+use crate::progress::Progress;
+use crate::random_streams::seed_torch;
+use crate::settings::schema::EvaluationSplit;
+use crate::stages::reward_model::TrainedReward;
+use crate::workbench::Workbench;
+use anyhow::{Result, bail};
+use prorl_sdk::policy::Decoding;
+use prorl_sdk::prompts::Prompts;
+use tch::{Kind, Tensor, no_grad};
+
+/// A reward model that scores validation paths during training.
+pub struct Judge<'a> {
+    /// Name of its component.
+    pub name: &'a str,
+    /// The model.
+    pub model: &'a mut ForeignRewardModel,
+}
+
+/// Prompts decoded at once during validation.
+const VALIDATION_BATCH: i64 = 128;
+
+/// Mean IoI of the best of the beams that the settings ask for, on `prompts`.
+///
+/// # Errors
+/// A plugin fails.
+pub fn greedy_gain(
+    bench: &Workbench,
+    policy: &mut ForeignPolicy,
+    judge: &mut Judge<'_>,
+    prompts: &Prompts,
+) -> Result<f64> {
+    let decoding = Decoding::beam(bench.settings.evaluation.beams);
+    let mut total = 0.0;
+    for start in (0..prompts.len()).step_by(VALIDATION_BATCH as usize) {
+        let part = prompts.narrow(start, VALIDATION_BATCH.min(prompts.len() - start));
+        let gain = no_grad(|| -> Result<f64> {
+            let paths = policy.rollout(&part, &decoding)?.paths();
+            let scores = judge.model.score_paths(&part, &paths)?;
+            let reaction = path_metrics::reaction(&paths, &scores, i64::MAX);
+            Ok(reaction.ioi.amax(1, false).sum(Kind::Double).double_value(&[]))
+        })?;
+        total += gain;
+    }
+    Ok(total / prompts.len().max(1) as f64)
+}
+
+/// Validation prompts with targets drawn at random, as test prompts have them; the same for every policy.
+pub fn validation_prompts(bench: &Workbench, count: usize) -> Option<Prompts> {
+    let examples = bench.examples(&bench.dataset.validation);
+    let rows: Vec<u32> = (0..examples.len().min(count) as u32).collect();
+    if rows.is_empty() {
+        return None;
+    }
+    let prompts = examples.prompts(&rows);
+    seed_torch(bench.settings.seed, "validation-targets", 0, 0);
+    let target = random_targets(&prompts.history, &bench.known_items());
+    Some(Prompts { target, ..prompts })
+}
+
+/// Judges `policy` on the prompts of the chosen split by every evaluator.
+///
+/// # Errors
+/// There is no prompt, or a plugin fails.
+pub fn evaluate(
+    bench: &Workbench,
+    policy: &mut ForeignPolicy,
+    evaluators: &mut [TrainedReward],
+    label: &str,
+) -> Result<Evaluation> {
+    let settings = &bench.settings.evaluation;
+    let examples = match settings.split {
+        EvaluationSplit::Test => bench.examples(&bench.dataset.test),
+        EvaluationSplit::Validation => bench.examples(&bench.dataset.validation),
+    };
+    let count = if settings.prompts == 0 { examples.len() } else { examples.len().min(settings.prompts as usize) };
+    if count == 0 {
+        bail!("there is no prompt to evaluate on; `prorl-host data stats` shows what was read");
+    }
+    let attributes = bench.attributes();
+    let wanted = &bench.settings.evaluator.names;
+    let decoding = Decoding::beam(settings.beams);
+    let mut evaluation = Evaluation::new(&settings.cutoffs);
+    let mut progress = Progress::new(&format!("evaluation of {label}"), count as u64, "prompts");
+    let rows: Vec<u32> = (0..count as u32).collect();
+    for rows in rows.chunks(settings.batch as usize) {
+        let prompts = examples.prompts(rows);
+        no_grad(|| judge_batch(policy, evaluators, wanted, &prompts, &decoding, &attributes, &mut evaluation))?;
+        progress.advance(rows.len() as u64);
+    }
+    progress.finish();
+    Ok(evaluation)
+}
+
+fn judge_batch(
+    policy: &mut ForeignPolicy,
+    evaluators: &mut [TrainedReward],
+    wanted: &[String],
+    prompts: &Prompts,
+    decoding: &Decoding,
+    attributes: &Attributes,
+    evaluation: &mut Evaluation,
+) -> Result<()> {
+    let paths = policy.rollout(prompts, decoding)?.paths();
+    evaluation.add_shapes(prompts, &paths, attributes);
+    for evaluator in evaluators.iter_mut().filter(|evaluator| wanted.contains(&evaluator.name)) {
+        let scores = evaluator.model.score_paths(prompts, &paths)?;
+        evaluation.add_reactions(&evaluator.name, &paths, &scores);
+    }
+    Ok(())
+}
+
+impl Workbench {
+    /// Examples as tensors on the device.
+    pub fn examples(&self, examples: &[prorl_data::Example]) -> Examples {
+        Examples::new(examples, self.settings.data.history as usize, self.settings.data.path_items as usize, self.device)
+    }
+
+    /// Items that some sequence holds: targets are drawn from them, for nothing is known of the others. // [N]
+    pub fn known_items(&self) -> Tensor {
+        let mut items = self.dataset.sequences.items().to_vec();
+        items.sort_unstable();
+        items.dedup();
+        let items: Vec<i64> = items.into_iter().map(i64::from).collect();
+        Tensor::from_slice(&items).to_device(self.device)
+    }
+
+    /// Which items share an attribute.
+    pub fn attributes(&self) -> Attributes {
+        let catalogue = &self.dataset.catalogue;
+        let (offsets, values) = (catalogue.attribute_offsets(), catalogue.attribute_values());
+        Attributes::new(offsets, values, catalogue.attribute_names().len(), self.device)
+    }
+}

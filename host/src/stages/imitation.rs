@@ -1,0 +1,170 @@
+//! Stage: a policy learns to imitate the paths that users took (method, section 3).
+
+use crate::artefacts::key;
+use crate::checkpoint;
+use crate::examples::Examples;
+use crate::plugins::ForeignPolicy;
+use crate::progress::Progress;
+use crate::random_streams::{seed_torch, shuffled, stream};
+use crate::settings::schema::{ImitationSelection, LearningRateShape};
+use crate::stages::evaluation::{Judge, greedy_gain};
+use crate::training::adamw::{AdamW, AdamWOptions};
+use crate::training::schedule::{Schedule, Shape};
+use crate::training::weights;
+use crate::workbench::Workbench;
+use anyhow::{Result, bail};
+use prorl_sdk::export::description::Kind;
+use prorl_sdk::tokenizer::CodeTable;
+use serde_json::{Value, json};
+use std::time::Instant;
+use tch::{Kind as Scalar, Tensor, no_grad};
+
+/// Examples whose loss is computed at once.
+const EVALUATION_BATCH: usize = 256;
+
+/// A policy that imitates.
+pub struct Imitator {
+    /// The policy, not training.
+    pub policy: ForeignPolicy,
+    /// Seconds that training took when it was done.
+    pub seconds: f64,
+}
+
+/// The imitation policy, from the cache if the same was trained before.
+///
+/// `judge` scores validation paths where the settings select by reward.
+///
+/// # Errors
+/// There is no training example, or a plugin fails.
+pub fn trained(bench: &Workbench, codes: &CodeTable, judge: &mut Judge<'_>) -> Result<Imitator> {
+    let settings = &bench.settings.imitation;
+    let parameters = Value::Object(bench.settings.policy.parameters.clone());
+    let mut inputs = json!({
+        "data": bench.data_hash,
+        "policy": bench.fingerprint(Kind::Policy, &bench.settings.policy.name, &parameters)?,
+        "codes": crate::artefacts::tensor_hash(&codes.codes)?,
+        "training": settings,
+        "seed": bench.settings.seed,
+    });
+    if settings.select == ImitationSelection::Ioi {
+        let reward = bench.model_parameters(judge.name);
+        inputs["reward"] = bench.fingerprint(Kind::RewardModel, judge.name, &reward)?;
+    }
+    let mut policy = bench.policy(codes)?;
+    let folder = bench.cache.get_or(&key("imitation", &inputs), |folder| -> Result<()> {
+        let meta = train(bench, &mut policy, judge)?;
+        checkpoint::save(folder, "model", &policy.parameters()?, &meta)?;
+        Ok(())
+    })?;
+    let saved = checkpoint::load(&folder.join("model.safetensors"))?;
+    checkpoint::copy_into(&policy.parameters()?, &saved)?;
+    policy.set_training(false)?;
+    Ok(Imitator { policy, seconds: saved.meta["seconds"].as_f64().unwrap_or_default() })
+}
+
+/// Trains `policy` and leaves it with the weights of its best epoch.
+fn train(bench: &Workbench, policy: &mut ForeignPolicy, judge: &mut Judge<'_>) -> Result<Value> {
+    let settings = &bench.settings.imitation;
+    let started = Instant::now();
+    let (train, validation) = (bench.examples(&bench.dataset.train), bench.examples(&bench.dataset.validation));
+    if train.is_empty() {
+        bail!("there is no training example; `prorl-host data stats` shows what was dropped and why");
+    }
+    let mut optimiser = AdamW::new(
+        policy.parameters()?,
+        AdamWOptions { weight_decay: settings.weight_decay, clip: settings.clip, ..Default::default() },
+    );
+    let schedule = schedule(bench, train.len());
+    let (mut best, mut best_weights, mut stale, mut curve) = (f64::NEG_INFINITY, Vec::new(), 0, Vec::new());
+    let mut progress = Progress::new("imitation", schedule.steps, "steps");
+    for epoch in 0..settings.epochs as u64 {
+        let loss = epoch_loss(bench, policy, &mut optimiser, &schedule, &train, epoch, &mut progress)?;
+        let last = epoch + 1 == settings.epochs as u64;
+        if !last && (epoch + 1) % settings.validate_every.max(1) as u64 != 0 {
+            continue;
+        }
+        let score = score(bench, policy, &validation, judge)?;
+        curve.push(json!({ "epoch": epoch, "loss": loss, "score": score }));
+        progress.note("score", score);
+        stale = if score > best { 0 } else { stale + 1 };
+        if score > best || best_weights.is_empty() {
+            best = score;
+            best_weights = weights::kept(policy.parameters()?);
+        }
+        if settings.patience > 0 && stale >= settings.patience {
+            break;
+        }
+    }
+    progress.finish();
+    weights::restore(&policy.parameters()?, &best_weights);
+    Ok(json!({ "best": best, "curve": curve, "seconds": started.elapsed().as_secs_f64() }))
+}
+
+fn schedule(bench: &Workbench, examples: usize) -> Schedule {
+    let settings = &bench.settings.imitation;
+    let steps = examples.div_ceil(settings.batch as usize) as u64 * settings.epochs as u64;
+    let shape = match settings.schedule {
+        LearningRateShape::Constant => Shape::Constant,
+        LearningRateShape::Cosine => Shape::Cosine,
+    };
+    Schedule { peak: settings.learning_rate, warmup: settings.warmup_steps as u64, steps, shape }
+}
+
+fn epoch_loss(
+    bench: &Workbench,
+    policy: &mut ForeignPolicy,
+    optimiser: &mut AdamW,
+    schedule: &Schedule,
+    train: &Examples,
+    epoch: u64,
+    progress: &mut Progress,
+) -> Result<f64> {
+    let settings = &bench.settings.imitation;
+    let order = shuffled(train.len() as u32, stream(bench.settings.seed, "imitation-order", epoch, 0));
+    policy.set_training(true)?;
+    seed_torch(bench.settings.seed, "imitation-dropout", epoch, 0);
+    let batches = order.chunks(settings.batch as usize);
+    let count = batches.len() as u64;
+    let mut total = Tensor::zeros([], (Scalar::Float, bench.device));
+    for (index, rows) in batches.enumerate() {
+        optimiser.zero_grad();
+        let loss = policy.imitation_loss(&train.prompts(rows), &train.paths(rows))?.total;
+        loss.backward();
+        let _ = optimiser.step(schedule.rate(epoch * count + index as u64));
+        total += loss.detach();
+        progress.note("loss", loss.double_value(&[]));
+        progress.advance(1);
+    }
+    policy.set_training(false)?;
+    let mean = total.double_value(&[]) / count.max(1) as f64;
+    if !mean.is_finite() {
+        bail!("the loss became {mean} in epoch {epoch}; lower `imitation.learning_rate`");
+    }
+    Ok(mean)
+}
+
+/// What the best epoch is chosen by; larger is better.
+fn score(bench: &Workbench, policy: &mut ForeignPolicy, validation: &Examples, judge: &mut Judge<'_>) -> Result<f64> {
+    let settings = &bench.settings.imitation;
+    if validation.is_empty() {
+        return Ok(0.0);
+    }
+    match settings.select {
+        ImitationSelection::Ioi => {
+            let rows: Vec<u32> = (0..validation.len().min(settings.validation_prompts as usize) as u32).collect();
+            greedy_gain(bench, policy, judge, &validation.prompts(&rows))
+        }
+        ImitationSelection::Loss => Ok(-validation_loss(policy, validation)?),
+    }
+}
+
+/// Mean loss over validation examples, without dropout.
+fn validation_loss(policy: &mut ForeignPolicy, validation: &Examples) -> Result<f64> {
+    let rows: Vec<u32> = (0..validation.len() as u32).collect();
+    let mut total = 0.0;
+    for rows in rows.chunks(EVALUATION_BATCH) {
+        let loss = no_grad(|| policy.imitation_loss(&validation.prompts(rows), &validation.paths(rows)))?;
+        total += loss.total.double_value(&[]) * rows.len() as f64;
+    }
+    Ok(total / validation.len() as f64)
+}

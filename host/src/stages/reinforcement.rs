@@ -1,0 +1,160 @@
+//! Stage: the policy learns from the reward model, by whichever algorithm is chosen.
+//!
+//! prompts → rollout → scores → step rewards → advantages → log-probabilities → loss → step. The algorithm owns
+//! its estimator; the loop, its seeds, its checkpoints and its figures are here.
+
+mod batches;
+mod checkpoints;
+mod figures;
+mod update;
+
+use crate::metric_log::MetricLog;
+use crate::plugins::{ForeignAlgorithm, ForeignPolicy};
+use crate::progress::Progress;
+use crate::random_streams::seed_torch;
+use crate::run_folder::RunFolder;
+use crate::settings::schema::{Rl, RlSelection};
+use crate::stages::evaluation::{Judge, greedy_gain, validation_prompts};
+use crate::training::adamw::{AdamW, AdamWOptions};
+use crate::training::schedule::{Schedule, Shape};
+use crate::workbench::Workbench;
+use anyhow::{Context, Result, bail};
+use batches::PromptBatches;
+use checkpoints::Checkpoints;
+use figures::EpochFigures;
+use prorl_sdk::algorithm::{Alone, Progress as Standing, Requirements};
+use prorl_sdk::export::description::Kind as ComponentKind;
+use prorl_sdk::policy::Decoding;
+use prorl_sdk::rewards;
+use serde_json::Value;
+use tch::no_grad;
+
+pub use figures::declarations;
+
+/// Everything that takes part in the loop.
+pub struct Reinforcement<'a> {
+    bench: &'a Workbench,
+    settings: &'a Rl,
+    policy: &'a mut ForeignPolicy,
+    reference: Option<ForeignPolicy>,
+    judge: Judge<'a>,
+    algorithm: ForeignAlgorithm,
+    requirements: Requirements,
+    optimiser: AdamW,
+    schedule: Schedule,
+    batches: PromptBatches,
+    decoding: Decoding,
+}
+
+/// Trains `policy` in place; `reference` is the policy from which training starts, if the algorithm wants one.
+///
+/// # Errors
+/// A plugin fails, the loss stops being finite, or a checkpoint cannot be written; the last checkpoint is
+/// intact in every case.
+pub fn train(
+    bench: &Workbench,
+    policy: &mut ForeignPolicy,
+    reference: ForeignPolicy,
+    judge: Judge<'_>,
+    run: &RunFolder,
+    log: &mut MetricLog,
+) -> Result<Vec<Value>> {
+    let mut stage = Reinforcement::new(bench, policy, reference, judge)?;
+    let description = &bench.registry.find(ComponentKind::Algorithm, &bench.settings.algo.name)?.description;
+    log.declare(&declarations())?;
+    log.declare(&description.metrics)?;
+    let mut checkpoints = Checkpoints::new(run, stage.settings)?;
+    let (start, mut curve) = checkpoints.resume(&mut stage)?;
+    log.rewind("rl", start)?;
+    let validation = validation_prompts(bench, stage.settings.validation_prompts as usize);
+    let mut progress = Progress::new(&format!("rl {}", bench.settings.algo.name), stage.schedule.steps, "steps").resumed_at(start);
+    let mut epoch_figures = EpochFigures::new();
+    for step in start..stage.schedule.steps {
+        let figures = stage.step(step).with_context(|| format!("step {step} of reinforcement learning"))?;
+        let epoch = stage.batches.epoch_of(step);
+        log.write("rl", step, epoch, figures.values())?;
+        progress.note("ioi", figures.get("rollout/ioi"));
+        progress.note("length", figures.get("rollout/length"));
+        progress.advance(1);
+        epoch_figures.add(&figures);
+        let last = step + 1 == stage.schedule.steps;
+        if last || stage.batches.epoch_of(step + 1) != epoch {
+            let due = last || (epoch + 1) % stage.settings.validate_every.max(1) as u64 == 0;
+            let score = match &validation {
+                Some(prompts) if due => Some(greedy_gain(bench, stage.policy, &mut stage.judge, prompts)?),
+                _ => None,
+            };
+            if let Some(score) = score {
+                log.write("rl", step, epoch, &[("validation/ioi_max".to_owned(), score)])?;
+            }
+            curve.push(epoch_figures.finish(epoch, step, score));
+            checkpoints.keep_best(&stage, step, score)?;
+        }
+        if last || (step + 1) % stage.settings.checkpoint_every.max(1) as u64 == 0 {
+            checkpoints.save(&stage, step + 1, &curve)?;
+        }
+    }
+    progress.finish();
+    if stage.settings.select == RlSelection::Best {
+        checkpoints.take_best(&mut stage)?;
+    }
+    Ok(curve)
+}
+
+impl<'a> Reinforcement<'a> {
+    fn new(
+        bench: &'a Workbench,
+        policy: &'a mut ForeignPolicy,
+        reference: ForeignPolicy,
+        judge: Judge<'a>,
+    ) -> Result<Self> {
+        let settings = &bench.settings.rl;
+        let parameters = Value::Object(bench.settings.algo.parameters.clone());
+        let algorithm = bench.registry.algorithm(&bench.settings.algo.name, &parameters, &bench.setup(None))?;
+        let requirements = algorithm.requirements()?;
+        let batches = PromptBatches::new(bench)?;
+        let steps = if settings.steps > 0 { settings.steps as u64 } else { batches.per_epoch() * settings.epochs as u64 };
+        let mut trained = policy.parameters()?;
+        trained.extend(algorithm.parameters()?.into_iter().map(|(name, tensor)| (format!("algorithm.{name}"), tensor)));
+        let options = AdamWOptions { weight_decay: settings.weight_decay, clip: settings.clip, ..Default::default() };
+        let optimiser = AdamW::new(trained, options);
+        if optimiser.is_empty() {
+            bail!("the policy `{}` has nothing that could be trained", bench.settings.policy.name);
+        }
+        let decoding = Decoding {
+            temperature: settings.temperature,
+            top_k: settings.top_k,
+            top_p: settings.top_p,
+            ..Decoding::sample(settings.group)
+        };
+        let warmup = (settings.warmup * steps as f64).round() as u64;
+        let schedule = Schedule { peak: settings.learning_rate, warmup, steps, shape: Shape::Constant };
+        let reference = requirements.reference.then_some(reference);
+        Ok(Self { bench, settings, policy, reference, judge, algorithm, requirements, optimiser, schedule, batches, decoding })
+    }
+
+    /// One batch of prompts, from rollout to update.
+    fn step(&mut self, step: u64) -> Result<figures::StepFigures> {
+        let seed = self.bench.settings.seed;
+        let mut figures = figures::StepFigures::new();
+        let prompts = self.batches.prompts(step);
+        seed_torch(seed, "rollout", step, 0);
+        let rollout = figures.timed("time/rollout", || no_grad(|| self.policy.rollout(&prompts, &self.decoding)))?;
+        let paths = rollout.paths();
+        let scores = figures.timed("time/reward", || no_grad(|| self.judge.model.score_paths(&prompts, &paths)))?;
+        let scored = rewards::steps(&paths, &scores);
+        figures.describe(&paths, &scored);
+        let standing = self.standing(step);
+        let advantages = self.algorithm.prepare(&scored, &standing, Alone)?;
+        figures.add_metrics(&advantages.metrics);
+        let started = std::time::Instant::now();
+        self.update(&prompts, &paths, &advantages, &standing, &mut figures)?;
+        figures.put("time/update", started.elapsed().as_secs_f64());
+        figures.put("train/learning_rate", self.schedule.rate(step));
+        Ok(figures)
+    }
+
+    fn standing(&self, step: u64) -> Standing {
+        Standing { epoch: self.batches.epoch_of(step) as i64, step: step as i64, steps: self.schedule.steps as i64 }
+    }
+}

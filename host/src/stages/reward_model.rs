@@ -1,0 +1,277 @@
+//! Stage: a reward model learns the users, by leave-one-out on their sequences.
+//!
+//! Of every sequence the last item is the test, the one before it validation, the rest is learnt; ranks are
+//! among all items; the epoch with the best validation MRR@10 is kept (method, section 4).
+
+use crate::artefacts::key;
+use crate::checkpoint;
+use crate::plugins::ForeignRewardModel;
+use crate::progress::Progress;
+use crate::random_streams::{seed_torch, shuffled, stream};
+use crate::training::adamw::{AdamW, AdamWOptions};
+use crate::training::weights;
+use crate::workbench::Workbench;
+use anyhow::{Context, Result, bail};
+use prorl_sdk::export::description::Kind;
+use prorl_sdk::reward_model::Sequences;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::time::Instant;
+use tch::{Device, Kind as Scalar, Tensor, no_grad};
+
+/// Ranking figures by name, e.g. `recall@10`.
+pub type Ranking = BTreeMap<String, f64>;
+
+/// Sequences evaluated at once: bounds the scores held to this many rows of `V + 1`.
+const EVALUATION_BATCH: usize = 512;
+
+/// A trained model and how well it predicts.
+pub struct TrainedReward {
+    /// Name of its component.
+    pub name: String,
+    /// The model, not training.
+    pub model: ForeignRewardModel,
+    /// Leave-one-out figures on the last items.
+    pub test: Ranking,
+    /// Seconds that training took when it was done.
+    pub seconds: f64,
+}
+
+/// The reward model `name`, trained, from the cache if the same was trained before.
+///
+/// # Errors
+/// The data have no sequence of three items, or the plugin fails.
+pub fn trained(bench: &Workbench, name: &str) -> Result<TrainedReward> {
+    let parameters = bench.model_parameters(name);
+    let inputs = json!({
+        "data": bench.data_hash,
+        "model": bench.fingerprint(Kind::RewardModel, name, &parameters)?,
+        "training": bench.settings.reward_training,
+        "seed": bench.settings.seed,
+    });
+    let mut model = bench.reward_model(name)?;
+    let stage = format!("reward-{name}");
+    let folder = bench.cache.get_or(&key(&stage, &inputs), |folder| -> Result<()> {
+        let meta = train(bench, name, &mut model)?;
+        checkpoint::save(folder, "model", &model.parameters()?, &meta)?;
+        Ok(())
+    })?;
+    let saved = checkpoint::load(&folder.join("model.safetensors"))?;
+    checkpoint::copy_into(&model.parameters()?, &saved)?;
+    let meta = saved.meta;
+    model.set_training(false)?;
+    let test: Ranking = serde_json::from_value(meta["test"].clone()).unwrap_or_default();
+    log::info!(
+        "{name}: test recall@10 {:.4}, ndcg@10 {:.4}, mrr@10 {:.4}",
+        test.get("recall@10").unwrap_or(&f64::NAN),
+        test.get("ndcg@10").unwrap_or(&f64::NAN),
+        test.get("mrr@10").unwrap_or(&f64::NAN)
+    );
+    Ok(TrainedReward { name: name.into(), model, test, seconds: meta["seconds"].as_f64().unwrap_or_default() })
+}
+
+/// Trains `model` and leaves it with the weights of its best epoch.
+fn train(bench: &Workbench, name: &str, model: &mut ForeignRewardModel) -> Result<Value> {
+    let settings = &bench.settings.reward_training;
+    let started = Instant::now();
+    let users = Users::new(&bench.dataset.sequences, settings.max_length as usize, bench.device)?;
+    let mut optimiser = AdamW::new(
+        model.parameters()?,
+        AdamWOptions { weight_decay: settings.weight_decay, clip: settings.clip, ..Default::default() },
+    );
+    let (mut best, mut best_weights, mut stale, mut curve) = (f64::NEG_INFINITY, weights::kept(model.parameters()?), 0, Vec::new());
+    let mut progress = Progress::new(&format!("reward model {name}"), settings.epochs as u64, "epochs");
+    for epoch in 0..settings.epochs as u64 {
+        let loss = epoch_loss(bench, model, &mut optimiser, &users, epoch)?;
+        let validation = rank(model, &users, 1)?;
+        let score = validation["mrr@10"];
+        curve.push(json!({ "epoch": epoch, "loss": loss, "validation": validation }));
+        progress.note("loss", loss);
+        progress.note("mrr@10", score);
+        progress.advance(1);
+        stale = if score > best { 0 } else { stale + 1 };
+        if score > best {
+            (best, best_weights) = (score, weights::kept(model.parameters()?));
+        }
+        if stale >= settings.patience {
+            break;
+        }
+    }
+    progress.finish();
+    weights::restore(&model.parameters()?, &best_weights);
+    let test = rank(model, &users, 0)?;
+    Ok(json!({ "test": test, "validation_mrr@10": best, "curve": curve, "seconds": started.elapsed().as_secs_f64() }))
+}
+
+fn epoch_loss(
+    bench: &Workbench,
+    model: &mut ForeignRewardModel,
+    optimiser: &mut AdamW,
+    users: &Users,
+    epoch: u64,
+) -> Result<f64> {
+    let settings = &bench.settings.reward_training;
+    let order = shuffled(users.len(), stream(bench.settings.seed, "reward-order", epoch, 0));
+    model.set_training(true)?;
+    seed_torch(bench.settings.seed, "reward-dropout", epoch, 0);
+    let (mut total, mut batches) = (Tensor::zeros([], (Scalar::Float, bench.device)), 0);
+    for rows in order.chunks(settings.batch as usize) {
+        let batch = users.training(rows);
+        optimiser.zero_grad();
+        let loss = model.loss(&batch)?.total;
+        loss.backward();
+        let _ = optimiser.step(settings.learning_rate);
+        total += loss.detach();
+        batches += 1;
+    }
+    model.set_training(false)?;
+    let mean = total.double_value(&[]) / f64::from(batches.max(1));
+    if !mean.is_finite() {
+        bail!("the loss became {mean} in epoch {epoch}; lower `reward_training.learning_rate` or set `reward_training.clip`");
+    }
+    Ok(mean)
+}
+
+/// Ranks the item that stands `held_out` places before the last one of every sequence.
+fn rank(model: &mut ForeignRewardModel, users: &Users, held_out: i64) -> Result<Ranking> {
+    let rows: Vec<u32> = (0..users.len()).collect();
+    let mut ranks = Vec::with_capacity(rows.len());
+    for rows in rows.chunks(EVALUATION_BATCH) {
+        let (items, next) = users.held_out(rows, held_out);
+        let found = no_grad(|| -> Result<Tensor> {
+            let scores = model.next_item_scores(&items)?; // [N, V + 1]
+            let scores = scores.narrow(1, 1, scores.size()[1] - 1); // [N, V]
+            let own = scores.gather(1, &(next - 1).unsqueeze(-1), false); // [N, 1]
+            Ok(scores.gt_tensor(&own).sum_dim_intlist(-1, false, Scalar::Int64) + 1) // [N]
+        })?;
+        ranks.extend(Vec::<i64>::try_from(found.to_device(Device::Cpu))?);
+    }
+    Ok(ranking(&ranks))
+}
+
+/// Recall, MRR, NDCG and precision at 10 and 20 of ranks from 1 (RecBole's formulas for one relevant item).
+pub fn ranking(ranks: &[i64]) -> Ranking {
+    let mut figures = Ranking::new();
+    let count = ranks.len().max(1) as f64;
+    for k in [10i64, 20] {
+        let inside = || ranks.iter().filter(move |&&rank| rank <= k).map(|&rank| rank as f64);
+        let recall = inside().count() as f64 / count;
+        figures.insert(format!("recall@{k}"), recall);
+        figures.insert(format!("precision@{k}"), recall / k as f64);
+        figures.insert(format!("mrr@{k}"), inside().map(|rank| 1.0 / rank).sum::<f64>() / count);
+        figures.insert(format!("ndcg@{k}"), inside().map(|rank| 1.0 / (rank + 1.0).log2()).sum::<f64>() / count);
+    }
+    figures
+}
+
+/// Users' sequences as tensors, for leave-one-out.
+struct Users {
+    items: Tensor,     // [U, T + 2] right-padded
+    length: Tensor,    // [U] with the two held-out items
+    lengths: Vec<i64>, // the same, for cutting batches to their longest
+}
+
+impl Users {
+    fn new(sequences: &prorl_data::Sequences, longest: usize, device: Device) -> Result<Self> {
+        let kept: Vec<&[u32]> = sequences.iter().filter(|items| items.len() >= 3).collect();
+        let all = sequences.iter().count();
+        if kept.is_empty() {
+            bail!("none of the {all} sequences has the three items that leave-one-out needs");
+        }
+        if kept.len() < all {
+            log::info!("{} of {all} sequences have fewer than three items and are left out", all - kept.len());
+        }
+        // The held-out items come on top of the longest sequence that the model sees.
+        let width = kept.iter().map(|items| items.len()).max().unwrap_or(0).min(longest + 1);
+        let mut rows = vec![0i64; kept.len() * width];
+        let mut lengths = Vec::with_capacity(kept.len());
+        for (row, items) in rows.chunks_mut(width).zip(&kept) {
+            let tail = &items[items.len().saturating_sub(width)..];
+            row.iter_mut().zip(tail).for_each(|(slot, &item)| *slot = i64::from(item));
+            lengths.push(tail.len() as i64);
+        }
+        let items = Tensor::from_slice(&rows).reshape([kept.len() as i64, width as i64]).to_device(device);
+        Ok(Self { items, length: Tensor::from_slice(&lengths).to_device(device), lengths })
+    }
+
+    fn len(&self) -> u32 {
+        self.lengths.len() as u32
+    }
+
+    fn select(&self, rows: &[u32]) -> (Tensor, Tensor) {
+        let longest = rows.iter().map(|&row| self.lengths[row as usize]).max().unwrap_or(1);
+        let rows: Vec<i64> = rows.iter().map(|&row| i64::from(row)).collect();
+        let rows = Tensor::from_slice(&rows).to_device(self.items.device());
+        (self.items.index_select(0, &rows).narrow(1, 0, longest), self.length.index_select(0, &rows))
+    }
+
+    /// All positions of the learnt part, each with the item that follows.
+    fn training(&self, rows: &[u32]) -> Sequences {
+        let (items, length) = self.select(rows); // [N, T], [N]
+        let longest = items.size()[1];
+        let learnt = (length - 2).unsqueeze(-1); // [N, 1]
+        let positions = Tensor::arange(longest, (Scalar::Int64, items.device())); // [T]
+        let items = &items * positions.lt_tensor(&learnt); // [N, T]
+        let labels = Tensor::cat(&[&items.slice(1, 1, None, 1), &items.narrow(1, 0, 1).zeros_like()], 1);
+        let width = (longest - 2).max(1);
+        Sequences { items: items.narrow(1, 0, width), labels: labels.narrow(1, 0, width) }
+    }
+
+    /// Prefixes that end before a held-out item, and that item.
+    fn held_out(&self, rows: &[u32], held_out: i64) -> (Tensor, Tensor) {
+        let (items, length) = self.select(rows);
+        let place = (length - 1 - held_out).unsqueeze(-1); // [N, 1]
+        let positions = Tensor::arange(items.size()[1], (Scalar::Int64, items.device()));
+        let next = items.gather(1, &place, false).squeeze_dim(-1); // [N]
+        let prefix = &items * positions.lt_tensor(&place); // [N, T]
+        (prefix.narrow(1, 0, (items.size()[1] - 1).max(1)), next)
+    }
+}
+
+/// The reward model that training uses, and all evaluators, each trained once.
+///
+/// # Errors
+/// As for [`trained`].
+pub fn all(bench: &Workbench) -> Result<Vec<TrainedReward>> {
+    let mut names = vec![bench.settings.reward.name.clone()];
+    names.extend(bench.settings.evaluator.names.iter().filter(|name| **name != bench.settings.reward.name).cloned());
+    names.iter().map(|name| trained(bench, name).with_context(|| format!("reward model `{name}`"))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn ranking_figures_follow_their_formulas() {
+        let figures = ranking(&[1, 10, 11, 100]);
+        assert_eq!(figures["recall@10"], 0.5);
+        assert_eq!(figures["recall@20"], 0.75);
+        assert_eq!(figures["precision@10"], 0.05);
+        assert!((figures["mrr@10"] - 1.1 / 4.0).abs() < 1e-12);
+        assert!((figures["ndcg@10"] - (1.0 + 1.0 / 11f64.log2()) / 4.0).abs() < 1e-12);
+    }
+
+    fn users() -> Users {
+        let items = Tensor::from_slice(&[1i64, 2, 3, 4, 5, 6, 7, 8, 0, 0]).reshape([2, 5]);
+        Users { items, length: Tensor::from_slice(&[5i64, 3]), lengths: vec![5, 3] }
+    }
+
+    #[test]
+    fn training_never_sees_the_held_out_items() {
+        let batch = users().training(&[0, 1]);
+        assert_eq!(Vec::<i64>::try_from(batch.items.flatten(0, -1)).unwrap(), [1, 2, 3, 6, 0, 0]);
+        assert_eq!(Vec::<i64>::try_from(batch.labels.flatten(0, -1)).unwrap(), [2, 3, 0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn validation_and_test_hold_out_one_item_each() {
+        let (prefix, next) = users().held_out(&[0, 1], 1);
+        assert_eq!(Vec::<i64>::try_from(prefix.flatten(0, -1)).unwrap(), [1, 2, 3, 0, 6, 0, 0, 0]);
+        assert_eq!(Vec::<i64>::try_from(next).unwrap(), [4, 7]);
+        let (prefix, next) = users().held_out(&[0, 1], 0);
+        assert_eq!(Vec::<i64>::try_from(prefix.flatten(0, -1)).unwrap(), [1, 2, 3, 4, 6, 7, 0, 0]);
+        assert_eq!(Vec::<i64>::try_from(next).unwrap(), [5, 8]);
+    }
+}

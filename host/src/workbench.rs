@@ -1,0 +1,93 @@
+//! What all stages of an experiment share.
+
+use crate::artefacts::Cache;
+use crate::random_streams::seed_torch;
+use crate::plugins::{ForeignPolicy, ForeignRewardModel, Registry};
+use crate::settings::Settings;
+use anyhow::{Context, Result};
+use prorl_data::Dataset;
+use prorl_sdk::export::description::Kind;
+use prorl_sdk::setup::Setup;
+use prorl_sdk::tokenizer::CodeTable;
+use serde_json::{Value, json};
+use tch::Device;
+
+/// Settings, data, plugins, device and cache.
+pub struct Workbench {
+    /// What the user asked for, completed.
+    pub settings: Settings,
+    /// Components of all plugins.
+    pub registry: Registry,
+    /// The data.
+    pub dataset: Dataset,
+    /// Hash of the data and of how they were read.
+    pub data_hash: String,
+    /// Where models live.
+    pub device: Device,
+    /// Artefacts of earlier runs.
+    pub cache: Cache,
+}
+
+impl Workbench {
+    /// What components are told when they are made.
+    pub fn setup(&self, codes: Option<&CodeTable>) -> Setup {
+        Setup {
+            items: self.dataset.catalogue.len() as i64,
+            history: self.settings.data.history as i64,
+            path: self.settings.data.path_items as i64,
+            codes: codes.map(|table| table.codes.to_device(self.device)),
+            codebook_size: codes.map_or(0, |table| table.codebook_size),
+            device: device_name(self.device),
+        }
+    }
+
+    /// All that determines what a component computes: library, parameters.
+    ///
+    /// # Errors
+    /// There is no such component, or it refuses its parameters.
+    pub fn fingerprint(&self, kind: Kind, name: &str, parameters: &Value) -> Result<Value> {
+        let component = self.registry.find(kind, name)?;
+        let completed = self.registry.complete(kind, name, parameters)?;
+        Ok(json!({ "kind": kind, "name": name, "parameters": completed, "library": component.library.hash()? }))
+    }
+
+    /// Parameters of the model called `name`: those of `[reward]` if it is the reward model, else those of
+    /// `[evaluator.NAME]`.
+    pub fn model_parameters(&self, name: &str) -> Value {
+        let settings = &self.settings;
+        if name == settings.reward.name {
+            return Value::Object(settings.reward.parameters.clone());
+        }
+        settings.evaluator.parameters.get(name).cloned().map_or_else(|| json!({}), Value::Object)
+    }
+
+    /// A fresh reward model; its weights follow from the run's seed.
+    ///
+    /// # Errors
+    /// There is none of that name, or it refuses its parameters.
+    pub fn reward_model(&self, name: &str) -> Result<ForeignRewardModel> {
+        seed_torch(self.settings.seed, "reward-weights", 0, 0);
+        let made = self.registry.reward_model(name, &self.model_parameters(name), &self.setup(None));
+        made.with_context(|| format!("making the reward model `{name}`"))
+    }
+
+    /// A fresh policy; its weights follow from the run's seed.
+    ///
+    /// # Errors
+    /// There is none of that name, or it refuses its parameters.
+    pub fn policy(&self, codes: &CodeTable) -> Result<ForeignPolicy> {
+        seed_torch(self.settings.seed, "policy-weights", 0, 0);
+        let Settings { policy, .. } = &self.settings;
+        let parameters = Value::Object(policy.parameters.clone());
+        let made = self.registry.policy(&policy.name, &parameters, &self.setup(Some(codes)));
+        made.with_context(|| format!("making the policy `{}`", policy.name))
+    }
+}
+
+/// How components are told a device.
+pub fn device_name(device: Device) -> String {
+    match device {
+        Device::Cuda(index) => format!("cuda:{index}"),
+        _ => "cpu".into(),
+    }
+}
