@@ -33,8 +33,8 @@ impl Workbench {
     pub fn setup(&self, codes: Option<&CodeTable>) -> Setup {
         Setup {
             items: self.dataset.catalogue.len() as i64,
-            history: self.settings.data.history as i64,
-            path: self.settings.data.path_items as i64,
+            history: self.settings.data.history,
+            path: self.settings.data.path_items,
             codes: codes.map(|table| table.codes.to_device(self.device)),
             codebook_size: codes.map_or(0, |table| table.codebook_size),
             device: device_name(self.device),

@@ -222,7 +222,7 @@ fn trimmed(tokens: &Tensor) -> Vec<Vec<i64>> {
 
 fn assert_sequences(what: &str, actual: &Tensor, expected: &Tensor) {
     // Transformers' sequences begin with the start token where they are kept whole.
-    let expected: Vec<Vec<i64>> = trimmed(expected).into_iter().map(|row| without_start(row)).collect();
+    let expected: Vec<Vec<i64>> = trimmed(expected).into_iter().map(without_start).collect();
     assert_eq!(trimmed(actual), expected, "{what}");
 }
 

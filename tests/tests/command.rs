@@ -1,0 +1,175 @@
+//! The real binary over real plugins: what a user types and sees.
+#![allow(clippy::unwrap_used)]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// The binary beside this test's own folder, where a build of the workspace puts it.
+fn binary() -> PathBuf {
+    let folder = std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().to_owned();
+    let binary = folder.join("prorl-host");
+    assert!(binary.is_file(), "{} is missing: build the workspace first (cargo xtask test does)", binary.display());
+    binary
+}
+
+fn run(folder: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(binary());
+    command.current_dir(folder).args(arguments).env("OMP_WAIT_POLICY", "passive");
+    command.output().unwrap()
+}
+
+fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// A whole experiment of some seconds.
+const SMALL: &[&str] = &[
+    "--preset=demo",
+    "--set=data.world.users=200",
+    "--set=data.world.items=60",
+    "--set=reward_training.epochs=2",
+    "--set=imitation.epochs=1",
+    "--set=policy.d_model=16",
+    "--set=policy.d_ff=16",
+    "--set=policy.layers=1",
+    "--set=rl.prompts=4",
+    "--set=rl.group=4",
+    "--set=rl.checkpoint_every=2",
+    "--set=rl.validation_prompts=8",
+    "--set=evaluation.prompts=16",
+    "--set=evaluation.beams=5",
+    "--set=evaluation.cutoffs=[1, 5]",
+];
+
+fn small<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    SMALL.iter().copied().chain(more.iter().copied()).collect()
+}
+
+fn only_run(folder: &Path) -> PathBuf {
+    let runs = folder.join("runs/generated");
+    let mut found: Vec<PathBuf> = std::fs::read_dir(&runs)
+        .unwrap_or_else(|error| panic!("{}: {error}", runs.display()))
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_dir() && !path.is_symlink())
+        .collect();
+    assert_eq!(found.len(), 1, "{found:?}");
+    found.remove(0)
+}
+
+/// Metrics of reinforcement learning by step, without what depends on the clock.
+fn learning_metrics(run: &Path) -> Vec<serde_json::Value> {
+    let lines = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    lines
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .map(|mut event| {
+            event["time"].take();
+            if let Some(values) = event["values"].as_object_mut() {
+                values.retain(|name, _| !name.starts_with("time/"));
+            }
+            event
+        })
+        .collect()
+}
+
+#[test]
+fn a_whole_run_leaves_tables_metrics_checkpoints_and_provenance() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(folder.path(), &small(&["--set=rl.steps=4"]));
+    assert!(output.status.success(), "{}", text(&output));
+    let shown = text(&output);
+    assert!(shown.contains("imitation") && shown.contains("prorl") && shown.contains("paired"), "{shown}");
+    let run_folder = only_run(folder.path());
+    for file in ["settings.toml", "origins.txt", "manifest.json", "metrics.jsonl", "tables/results.md", "tables/results.csv", "tables/results.json", "tables/per_prompt.csv"] {
+        assert!(run_folder.join(file).is_file(), "{file} is missing");
+    }
+    let results: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(run_folder.join("tables/results.json")).unwrap()).unwrap();
+    assert!(results.to_string().contains("prorl"), "{results}");
+    assert_eq!(learning_metrics(&run_folder).iter().filter(|event| event["values"]["train/loss"].is_number()).count(), 4);
+    // A second run takes everything before reinforcement learning from the cache.
+    let again = run(folder.path(), &small(&["--set=rl.steps=2", "--algo=reinforce"]));
+    assert!(again.status.success(), "{}", text(&again));
+    assert!(text(&again).matches("reusing").count() >= 4, "{}", text(&again));
+}
+
+#[test]
+fn a_resumed_run_learns_as_if_never_stopped() {
+    let (straight, stopped) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let whole = run(straight.path(), &small(&["--set=rl.steps=4"]));
+    assert!(whole.status.success(), "{}", text(&whole));
+    // Half of the steps, with the schedule of all of them, then the rest.
+    let half = run(stopped.path(), &[&["rl"], &small(&["--set=rl.steps=2", "--set=rl.warmup=0"])[..]].concat());
+    assert!(half.status.success(), "{}", text(&half));
+    let rest = run(stopped.path(), &["rl", "--resume", "--set=rl.steps=4"]);
+    assert!(rest.status.success(), "{}", text(&rest));
+    let unbroken = run(straight.path(), &[&["rl"], &small(&["--set=rl.steps=4", "--set=rl.warmup=0", "--runs=other"])[..]].concat());
+    assert!(unbroken.status.success(), "{}", text(&unbroken));
+    let other = straight.path().join("other/generated/latest");
+    let losses = |run: &Path| -> Vec<String> {
+        let events = learning_metrics(run);
+        events.iter().filter(|it| it["values"]["train/loss"].is_number()).map(|it| it["values"].to_string()).collect()
+    };
+    let (expected, resumed) = (losses(&other), losses(&only_run(stopped.path())));
+    assert_eq!(expected.len(), 4);
+    assert_eq!(resumed, expected);
+}
+
+#[test]
+fn mistakes_are_named_with_the_nearest_right_word() {
+    let folder = tempfile::tempdir().unwrap();
+    for (arguments, wanted) in [
+        (vec!["--set", "rl.learnin_rate=1"], "rl.learning_rate"),
+        (vec!["--set", "algo.gama=0.9"], "algo.gamma"),
+        (vec!["--algo", "prorel"], "prorl"),
+        (vec!["--reward", "sasrek"], "sasrec"),
+        (vec!["--preset", "ml-1n"], "ml-1m"),
+        (vec!["--set", "rl.group=many"], "rl.group"),
+        (vec!["--set", "algo.gamma=2"], "gamma"),
+        (vec!["--data", "/nowhere"], "/nowhere"),
+        (vec!["plugin", "info", "sasrek"], "sasrec"),
+    ] {
+        let output = run(folder.path(), &arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", text(&output));
+        assert!(text(&output).contains(wanted), "{arguments:?}: {}", text(&output));
+    }
+}
+
+#[test]
+fn every_preset_fits_the_real_plugins() {
+    let folder = tempfile::tempdir().unwrap();
+    for preset in ["demo", "ml-1m", "steam", "books"] {
+        let output = run(folder.path(), &["config", "show", "--preset", preset]);
+        assert!(output.status.success(), "{preset}: {}", text(&output));
+        assert!(text(&output).contains(&format!("preset {preset}")), "{}", text(&output));
+    }
+    let variable = Command::new(binary()).args(["config", "show"]).env("PRORL__RL__GROUP", "7").output().unwrap();
+    assert!(text(&variable).contains("PRORL__RL__GROUP"), "{}", text(&variable));
+}
+
+#[test]
+fn plugins_are_listed_and_described() {
+    let folder = tempfile::tempdir().unwrap();
+    let list = text(&run(folder.path(), &["plugin", "list"]));
+    for name in ["sem-ids", "rq-kmeans", "t5", "sasrec", "gru4rec", "prorl", "reinforce"] {
+        assert!(list.contains(name), "{list}");
+    }
+    let info = text(&run(folder.path(), &["plugin", "info", "prorl"]));
+    assert!(info.contains("gamma") && info.contains("SHA-256") && info.contains("min_std"), "{info}");
+}
+
+#[test]
+fn generated_data_can_be_written_read_back_and_described() {
+    let folder = tempfile::tempdir().unwrap();
+    let written = run(folder.path(), &["data", "generate", "--out", "world", "--set", "data.world.users=100"]);
+    assert!(written.status.success(), "{}", text(&written));
+    let stats = run(folder.path(), &["data", "stats", "--data", "world"]);
+    assert!(stats.status.success(), "{}", text(&stats));
+    let file = std::fs::read_dir(folder.path().join("world")).unwrap().map(|entry| entry.unwrap().path());
+    let interactions = file.into_iter().find(|path| path.extension().is_some_and(|it| it == "inter")).unwrap();
+    let broken = std::fs::read_to_string(&interactions).unwrap().replacen('\n', "\nonly-one-column\n", 1);
+    std::fs::write(&interactions, broken).unwrap();
+    let refused = run(folder.path(), &["data", "stats", "--data", "world"]);
+    assert_eq!(refused.status.code(), Some(2), "{}", text(&refused));
+    assert!(text(&refused).contains(".inter") && text(&refused).contains('2'), "{}", text(&refused));
+}
