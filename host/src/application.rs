@@ -93,6 +93,7 @@ impl Started {
     fn workbench(self) -> Result<(Workbench, Resolved, Option<PathBuf>)> {
         let (resolved, resumed) = (self.resolved()?, self.resumed_folder()?);
         let settings = resolved.settings.clone();
+        self.check_parameters(&settings)?;
         let dataset = read(&settings)?;
         if settings.threads > 0 {
             tch::set_num_threads(settings.threads as i32);
@@ -102,6 +103,24 @@ impl Started {
         let data_hash = dataset.hash();
         let bench = Workbench { settings, registry: self.registry, dataset, data_hash, device, cache };
         Ok((bench, resolved, resumed))
+    }
+
+    /// Lets every chosen component look at its parameters before anything is trained.
+    fn check_parameters(&self, settings: &Settings) -> Result<()> {
+        let chosen = [
+            (Kind::Tokenizer, &settings.tokenizer),
+            (Kind::Policy, &settings.policy),
+            (Kind::RewardModel, &settings.reward),
+            (Kind::Algorithm, &settings.algo),
+        ];
+        for (kind, component) in chosen {
+            let parameters = Value::Object(component.parameters.clone());
+            self.registry.complete(kind, &component.name, &parameters)?;
+        }
+        for (name, parameters) in &settings.evaluator.parameters {
+            self.registry.complete(Kind::RewardModel, name, &Value::Object(parameters.clone()))?;
+        }
+        Ok(())
     }
 
     fn experiment(self, until: Until) -> Result<()> {
@@ -151,7 +170,9 @@ fn device(name: &str) -> Result<Device> {
         "cuda" => Ok(Device::Cuda(0)),
         name => {
             let index = name.strip_prefix("cuda:").and_then(|index| index.parse().ok());
-            index.map(Device::Cuda).with_context(|| format!("`device` is {name}, but should be auto, cpu, cuda or cuda:N"))
+            index
+                .map(Device::Cuda)
+                .with_context(|| format!("`device` is {name}, but should be auto, cpu, cuda or cuda:N"))
         }
     }
 }

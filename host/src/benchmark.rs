@@ -62,7 +62,12 @@ type Task = for<'a, 'b> fn(&'a Bench<'b>) -> Result<Timing>;
 ///
 /// # Errors
 /// A plugin is missing or fails.
-pub fn run(registry: &Registry, sizes: &Sizes, only: &[String], mut report: impl FnMut(&Timing)) -> Result<Vec<Timing>> {
+pub fn run(
+    registry: &Registry,
+    sizes: &Sizes,
+    only: &[String],
+    mut report: impl FnMut(&Timing),
+) -> Result<Vec<Timing>> {
     tch::manual_seed(0);
     let setup = Setup {
         items: ITEMS,
@@ -168,8 +173,9 @@ impl Bench<'_> {
         let (mut policy, mut reference, mut algorithm) = (self.policy()?, self.policy()?, self.algorithm()?);
         let prompts = self.prompts(self.sizes.prompts);
         let paths = self.paths(self.sizes.prompts, self.sizes.group);
-        let advantages = Tensor::randn([self.sizes.prompts, self.sizes.group, PATH + 1], (Kind::Float, self.sizes.device))
-            * paths.acts().to_kind(Kind::Float);
+        let advantages =
+            Tensor::randn([self.sizes.prompts, self.sizes.group, PATH + 1], (Kind::Float, self.sizes.device))
+                * paths.acts().to_kind(Kind::Float);
         let batch = Batch {
             items: paths.items.shallow_clone(),
             length: paths.length.shallow_clone(),
@@ -221,7 +227,8 @@ impl Bench<'_> {
         model.set_training(false)?;
         let prompts = self.prompts(self.sizes.prompts);
         let paths = self.paths(self.sizes.prompts, self.sizes.group);
-        let what = format!("{} path items, before and after", self.sizes.prompts * self.sizes.group * self.sizes.path_items);
+        let what =
+            format!("{} path items, before and after", self.sizes.prompts * self.sizes.group * self.sizes.path_items);
         self.timed("reward", what, || no_grad(|| model.score_paths(&prompts, &paths).map(drop).map_err(Into::into)))
     }
 

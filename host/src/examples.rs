@@ -14,7 +14,8 @@ impl Examples {
     /// From examples of item ids. Longer histories keep their last `history` items.
     pub fn new(examples: &[prorl_data::Example], history: usize, path: usize, device: Device) -> Self {
         let count = examples.len() as i64;
-        let histories: Vec<i64> = examples.iter().flat_map(|it| padded(last_of(&it.history, history), history)).collect();
+        let histories: Vec<i64> =
+            examples.iter().flat_map(|it| padded(last_of(&it.history, history), history)).collect();
         let paths: Vec<i64> = examples.iter().flat_map(|it| padded(&it.path, path)).collect();
         let targets: Vec<i64> = examples.iter().map(|it| i64::from(it.target)).collect();
         Self {

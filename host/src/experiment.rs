@@ -70,7 +70,8 @@ pub fn run(bench: &Workbench, run: &RunFolder, until: Until) -> Result<()> {
         reinforcement::train(bench, &mut policy, reference, judge, run, &mut log)
     })?;
     if until == Until::Report {
-        let before = watch.timed("evaluation of imitation", || evaluate(bench, &mut imitator, &mut rewards, "imitation"))?;
+        let before =
+            watch.timed("evaluation of imitation", || evaluate(bench, &mut imitator, &mut rewards, "imitation"))?;
         let name = bench.settings.algo.name.clone();
         let after = watch.timed("evaluation", || evaluate(bench, &mut policy, &mut rewards, &name))?;
         let results = [("imitation".to_owned(), before), (name, after)];

@@ -119,8 +119,7 @@ fn epochs(curve: &[Value]) -> Option<Table> {
     if curve.is_empty() {
         return None;
     }
-    let figures =
-        ["rollout/ioi", "rollout/ior", "rollout/ctr", "rollout/length", "rollout/repeats", "rollout/invalid"];
+    let figures = ["rollout/ioi", "rollout/ior", "rollout/ctr", "rollout/length", "rollout/repeats", "rollout/invalid"];
     let mut columns: Vec<Column> = figures.iter().map(|name| Column::new(name, Direction::None, 3)).collect();
     columns.push(Column::new("validation IoI_max", Direction::None, 3));
     let mut table = Table::new("Epochs", columns);

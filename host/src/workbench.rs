@@ -1,8 +1,8 @@
 //! What all stages of an experiment share.
 
 use crate::artefacts::Cache;
-use crate::random_streams::seed_torch;
 use crate::plugins::{ForeignPolicy, ForeignRewardModel, Registry};
+use crate::random_streams::seed_torch;
 use crate::settings::Settings;
 use anyhow::{Context, Result};
 use prorl_data::Dataset;

@@ -54,7 +54,10 @@ fn dependencies_point_one_way() {
             let plugin = dependency.starts_with("prorl-plugin-");
             assert!(!plugin, "{path} depends on the plugin {dependency}");
             if path.starts_with("plugins/") {
-                assert!(!["prorl-host", "prorl-data", "prorl-abi"].contains(&dependency.as_str()), "{path}: {dependency}");
+                assert!(
+                    !["prorl-host", "prorl-data", "prorl-abi"].contains(&dependency.as_str()),
+                    "{path}: {dependency}"
+                );
             }
             if path.starts_with("core/") {
                 let core = ["prorl-abi", "prorl-sdk"].contains(&dependency.as_str());

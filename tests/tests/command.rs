@@ -26,7 +26,8 @@ fn text(output: &Output) -> String {
 const SMALL: &[&str] = &[
     "--preset=demo",
     "--set=data.world.users=200",
-    "--set=data.world.items=60",
+    "--set=data.world.items=80",
+    "--set=data.world.interactions=30",
     "--set=reward_training.epochs=2",
     "--set=imitation.epochs=1",
     "--set=policy.d_model=16",
@@ -80,13 +81,25 @@ fn a_whole_run_leaves_tables_metrics_checkpoints_and_provenance() {
     let shown = text(&output);
     assert!(shown.contains("imitation") && shown.contains("prorl") && shown.contains("paired"), "{shown}");
     let run_folder = only_run(folder.path());
-    for file in ["settings.toml", "origins.txt", "manifest.json", "metrics.jsonl", "tables/results.md", "tables/results.csv", "tables/results.json", "tables/per_prompt.csv"] {
+    for file in [
+        "settings.toml",
+        "origins.txt",
+        "manifest.json",
+        "metrics.jsonl",
+        "tables/results.md",
+        "tables/results.csv",
+        "tables/results.json",
+        "tables/per_prompt.csv",
+    ] {
         assert!(run_folder.join(file).is_file(), "{file} is missing");
     }
     let results: serde_json::Value =
         serde_json::from_str(&std::fs::read_to_string(run_folder.join("tables/results.json")).unwrap()).unwrap();
     assert!(results.to_string().contains("prorl"), "{results}");
-    assert_eq!(learning_metrics(&run_folder).iter().filter(|event| event["values"]["train/loss"].is_number()).count(), 4);
+    assert_eq!(
+        learning_metrics(&run_folder).iter().filter(|event| event["values"]["train/loss"].is_number()).count(),
+        4
+    );
     // A second run takes everything before reinforcement learning from the cache.
     let again = run(folder.path(), &small(&["--set=rl.steps=2", "--algo=reinforce"]));
     assert!(again.status.success(), "{}", text(&again));
@@ -103,7 +116,10 @@ fn a_resumed_run_learns_as_if_never_stopped() {
     assert!(half.status.success(), "{}", text(&half));
     let rest = run(stopped.path(), &["rl", "--resume", "--set=rl.steps=4"]);
     assert!(rest.status.success(), "{}", text(&rest));
-    let unbroken = run(straight.path(), &[&["rl"], &small(&["--set=rl.steps=4", "--set=rl.warmup=0", "--runs=other"])[..]].concat());
+    let unbroken = run(
+        straight.path(),
+        &[&["rl"], &small(&["--set=rl.steps=4", "--set=rl.warmup=0", "--runs=other"])[..]].concat(),
+    );
     assert!(unbroken.status.success(), "{}", text(&unbroken));
     let other = straight.path().join("other/generated/latest");
     let losses = |run: &Path| -> Vec<String> {

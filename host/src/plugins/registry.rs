@@ -39,9 +39,9 @@ impl Registry {
                 Err(error) => log::warn!("{error}"),
             }
         }
-        registry.components.sort_by(|a, b| {
-            (a.description.kind, &a.description.name).cmp(&(b.description.kind, &b.description.name))
-        });
+        registry
+            .components
+            .sort_by(|a, b| (a.description.kind, &a.description.name).cmp(&(b.description.kind, &b.description.name)));
         Ok(registry)
     }
 
@@ -71,7 +71,9 @@ impl Registry {
 
     /// A component, if there is one.
     pub fn lookup(&self, kind: Kind, name: &str) -> Option<&Component> {
-        self.components.iter().find(|component| component.description.kind == kind && component.description.name == name)
+        self.components
+            .iter()
+            .find(|component| component.description.kind == kind && component.description.name == name)
     }
 
     /// A component.
@@ -87,7 +89,8 @@ impl Registry {
     }
 
     fn nearest(&self, kind: Kind, name: &str) -> Option<&str> {
-        let names = self.components.iter().filter(|it| it.description.kind == kind).map(|it| it.description.name.as_str());
+        let names =
+            self.components.iter().filter(|it| it.description.kind == kind).map(|it| it.description.name.as_str());
         names
             .map(|known| (strsim::jaro_winkler(known, name), known))
             .filter(|(likeness, _)| *likeness > 0.7)

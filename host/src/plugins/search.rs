@@ -44,7 +44,11 @@ pub fn user_folder() -> Option<PathBuf> {
 /// Folder of the running binary; a test binary lies one folder below the plugins.
 fn binary_folder() -> Option<PathBuf> {
     let folder = std::env::current_exe().ok()?.parent()?.to_owned();
-    if folder.ends_with("deps") || folder.ends_with("examples") { folder.parent().map(Path::to_owned) } else { Some(folder) }
+    if folder.ends_with("deps") || folder.ends_with("examples") {
+        folder.parent().map(Path::to_owned)
+    } else {
+        Some(folder)
+    }
 }
 
 fn in_folder(folder: &Path, prefix: &str) -> Result<Vec<PathBuf>> {

@@ -118,7 +118,12 @@ fn judge_batch(
 impl Workbench {
     /// Examples as tensors on the device.
     pub fn examples(&self, examples: &[prorl_data::Example]) -> Examples {
-        Examples::new(examples, self.settings.data.history as usize, self.settings.data.path_items as usize, self.device)
+        Examples::new(
+            examples,
+            self.settings.data.history as usize,
+            self.settings.data.path_items as usize,
+            self.device,
+        )
     }
 
     /// Items that some sequence holds: targets are drawn from them, for nothing is known of the others. // [N]

@@ -67,7 +67,8 @@ pub fn train(
     let (start, mut curve) = checkpoints.resume(&mut stage)?;
     log.rewind("rl", start)?;
     let validation = validation_prompts(bench, stage.settings.validation_prompts as usize);
-    let mut progress = Progress::new(&format!("rl {}", bench.settings.algo.name), stage.schedule.steps, "steps").resumed_at(start);
+    let mut progress =
+        Progress::new(&format!("rl {}", bench.settings.algo.name), stage.schedule.steps, "steps").resumed_at(start);
     let mut epoch_figures = EpochFigures::new();
     for step in start..stage.schedule.steps {
         let figures = stage.step(step).with_context(|| format!("step {step} of reinforcement learning"))?;
@@ -113,7 +114,8 @@ impl<'a> Reinforcement<'a> {
         let algorithm = bench.registry.algorithm(&bench.settings.algo.name, &parameters, &bench.setup(None))?;
         let requirements = algorithm.requirements()?;
         let batches = PromptBatches::new(bench)?;
-        let steps = if settings.steps > 0 { settings.steps as u64 } else { batches.per_epoch() * settings.epochs as u64 };
+        let steps =
+            if settings.steps > 0 { settings.steps as u64 } else { batches.per_epoch() * settings.epochs as u64 };
         let mut trained = policy.parameters()?;
         trained.extend(algorithm.parameters()?.into_iter().map(|(name, tensor)| (format!("algorithm.{name}"), tensor)));
         let options = AdamWOptions { weight_decay: settings.weight_decay, clip: settings.clip, ..Default::default() };
@@ -130,7 +132,19 @@ impl<'a> Reinforcement<'a> {
         let warmup = (settings.warmup * steps as f64).round() as u64;
         let schedule = Schedule { peak: settings.learning_rate, warmup, steps, shape: Shape::Constant };
         let reference = requirements.reference.then_some(reference);
-        Ok(Self { bench, settings, policy, reference, judge, algorithm, requirements, optimiser, schedule, batches, decoding })
+        Ok(Self {
+            bench,
+            settings,
+            policy,
+            reference,
+            judge,
+            algorithm,
+            requirements,
+            optimiser,
+            schedule,
+            batches,
+            decoding,
+        })
     }
 
     /// One batch of prompts, from rollout to update.

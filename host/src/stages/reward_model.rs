@@ -79,7 +79,8 @@ fn train(bench: &Workbench, name: &str, model: &mut ForeignRewardModel) -> Resul
         model.parameters()?,
         AdamWOptions { weight_decay: settings.weight_decay, clip: settings.clip, ..Default::default() },
     );
-    let (mut best, mut best_weights, mut stale, mut curve) = (f64::NEG_INFINITY, weights::kept(model.parameters()?), 0, Vec::new());
+    let (mut best, mut best_weights, mut stale, mut curve) =
+        (f64::NEG_INFINITY, weights::kept(model.parameters()?), 0, Vec::new());
     let mut progress = Progress::new(&format!("reward model {name}"), settings.epochs as u64, "epochs");
     for epoch in 0..settings.epochs as u64 {
         let loss = epoch_loss(bench, model, &mut optimiser, &users, epoch)?;
@@ -127,7 +128,9 @@ fn epoch_loss(
     model.set_training(false)?;
     let mean = total.double_value(&[]) / f64::from(batches.max(1));
     if !mean.is_finite() {
-        bail!("the loss became {mean} in epoch {epoch}; lower `reward_training.learning_rate` or set `reward_training.clip`");
+        bail!(
+            "the loss became {mean} in epoch {epoch}; lower `reward_training.learning_rate` or set `reward_training.clip`"
+        );
     }
     Ok(mean)
 }

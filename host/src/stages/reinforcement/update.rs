@@ -87,7 +87,9 @@ impl Reinforcement<'_> {
         let loss = self.algorithm.loss(&log_probs, &part.batch, standing)?;
         let value = loss.total.double_value(&[]);
         if !value.is_finite() {
-            bail!("the loss became {value}; the last checkpoint is intact: resume from it with a lower `rl.learning_rate`");
+            bail!(
+                "the loss became {value}; the last checkpoint is intact: resume from it with a lower `rl.learning_rate`"
+            );
         }
         loss.total.backward();
         let norm = self.optimiser.step(self.schedule.rate(standing.step as u64));
