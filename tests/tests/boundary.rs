@@ -14,7 +14,7 @@ const ITEMS: i64 = 30;
 fn setup() -> Setup {
     let digit =
         |divisor: i64| Tensor::arange(ITEMS + 1, (Kind::Int64, Device::Cpu)).floor_divide_scalar(divisor).remainder(8);
-    let codes = Tensor::stack(&[digit(8), digit(1), digit(1) * 0 + 1], 1);
+    let codes = Tensor::stack(&[digit(8), digit(1), digit(1).ones_like()], 1);
     let _ = codes.get(0).zero_();
     // Item 8 of block 1 begins anew at digit 0, so that no code but padding's is all zeros.
     Setup { items: ITEMS, history: 4, path: 3, codes: Some(codes), codebook_size: 8, device: "cpu".into() }
