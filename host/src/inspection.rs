@@ -21,10 +21,19 @@ pub fn list(registry: &Registry) {
     for component in registry.components() {
         let description = &component.description;
         if kind != Some(description.kind) {
-            println!("{}{}s", if kind.is_some() { "\n" } else { "" }, description.kind);
+            println!("{}{}", if kind.is_some() { "\n" } else { "" }, heading(description.kind));
             kind = Some(description.kind);
         }
         println!("  {:width$}  {}", description.name, description.doc);
+    }
+}
+
+fn heading(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Tokenizer => "tokenizers",
+        Kind::RewardModel => "reward models",
+        Kind::Policy => "policies",
+        Kind::Algorithm => "algorithms",
     }
 }
 

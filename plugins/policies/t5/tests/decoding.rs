@@ -155,18 +155,6 @@ fn distributions_and_entropies_belong_to_the_digits() {
 }
 
 #[test]
-fn a_seed_decides_the_paths() {
-    let mut policy = policy(&catalogue(), 4, 3, true);
-    let prompts = prompts(7, 3);
-    let mut draw = |seed| {
-        tch::manual_seed(seed);
-        Vec::<i64>::try_from(policy.rollout(&prompts, &Decoding::sample(8)).unwrap().items.flatten(0, -1)).unwrap()
-    };
-    assert_eq!(draw(1), draw(1));
-    assert_ne!(draw(1), draw(2));
-}
-
-#[test]
 fn forced_paths_have_their_length() {
     let mut policy = policy(&catalogue(), 4, 3, true);
     let prompts = prompts(7, 3);
