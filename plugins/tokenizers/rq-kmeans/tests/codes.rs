@@ -84,6 +84,9 @@ fn one_item_has_a_code() {
     assert_eq!(figure(&table, "reconstruction_error/level_1"), 0.0);
 }
 
+/// libtorch's generator is one for all threads: tests that seed it take turns.
+static GENERATOR: std::sync::Mutex<()> = std::sync::Mutex::new(());
+
 #[test]
 fn the_seed_decides() {
     let file = matrix_file(&groups(200, 2, 16, 0.3));
@@ -92,6 +95,7 @@ fn the_seed_decides() {
         catalogue.embeddings = Some(file.path.display().to_string());
         digits(&tokenize(RqKmeansParameters { seed, codebook_size: 16, ..small() }, &catalogue).unwrap())
     };
+    let _alone = GENERATOR.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     tch::manual_seed(1);
     let first = codes(5);
     tch::manual_seed(2);
@@ -101,6 +105,7 @@ fn the_seed_decides() {
 
 #[test]
 fn the_hosts_generator_is_left_alone() {
+    let _alone = GENERATOR.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     tch::manual_seed(3);
     let expected = Tensor::rand([4], (Kind::Float, Device::Cpu));
     tch::manual_seed(3);
