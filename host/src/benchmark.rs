@@ -5,7 +5,7 @@
 
 use crate::plugins::{ForeignAlgorithm, ForeignPolicy, ForeignRewardModel, Registry};
 use crate::training::adamw::{AdamW, AdamWOptions};
-use anyhow::Result;
+use anyhow::{Context, Result, bail};
 use prorl_sdk::algorithm::{Batch, LogProbs, Progress};
 use prorl_sdk::policy::{Decoding, Query};
 use prorl_sdk::prompts::{Paths, Prompts};
@@ -58,16 +58,33 @@ struct Bench<'a> {
 
 type Task = for<'a, 'b> fn(&'a Bench<'b>) -> Result<Timing>;
 
-/// Times the tasks named in `only`, or all six.
+const TASKS: [(&str, Task); 6] = [
+    ("sample", |it| it.sample()),
+    ("update", |it| it.update()),
+    ("pretrain", |it| it.pretrain()),
+    ("beam", |it| it.beam()),
+    ("reward", |it| it.reward()),
+    ("sasrec", |it| it.sasrec()),
+];
+
+/// The tasks named in `only`, or all six, in their order.
 ///
 /// # Errors
-/// A plugin is missing or fails.
-pub fn run(
-    registry: &Registry,
-    sizes: &Sizes,
-    only: &[String],
-    mut report: impl FnMut(&Timing),
-) -> Result<Vec<Timing>> {
+/// A name is no task's.
+pub fn chosen(only: &[String]) -> Result<Vec<&'static str>> {
+    let names: Vec<&str> = TASKS.iter().map(|(name, _)| *name).collect();
+    if let Some(unknown) = only.iter().find(|wanted| !names.contains(&wanted.as_str())) {
+        bail!("`{unknown}` is no task; the tasks are {}", names.join(", "));
+    }
+    Ok(names.into_iter().filter(|name| only.is_empty() || only.iter().any(|wanted| wanted == name)).collect())
+}
+
+/// Times one task.
+///
+/// # Errors
+/// A plugin is missing or fails, or the name is no task's.
+pub fn run(registry: &Registry, sizes: &Sizes, task: &str) -> Result<Timing> {
+    let (_, work) = TASKS.iter().find(|(name, _)| *name == task).with_context(|| format!("`{task}` is no task"))?;
     tch::manual_seed(0);
     let setup = Setup {
         items: ITEMS,
@@ -77,24 +94,7 @@ pub fn run(
         codebook_size: 256,
         device: crate::workbench::device_name(sizes.device),
     };
-    let bench = Bench { sizes, registry, setup };
-    let tasks: [(&str, Task); 6] = [
-        ("sample", |it| it.sample()),
-        ("update", |it| it.update()),
-        ("pretrain", |it| it.pretrain()),
-        ("beam", |it| it.beam()),
-        ("reward", |it| it.reward()),
-        ("sasrec", |it| it.sasrec()),
-    ];
-    let mut timings = Vec::new();
-    for (name, task) in tasks {
-        if only.is_empty() || only.iter().any(|wanted| wanted == name) {
-            let timing = task(&bench)?;
-            report(&timing);
-            timings.push(timing);
-        }
-    }
-    Ok(timings)
+    work(&Bench { sizes, registry, setup })
 }
 
 /// Random distinct codes of 3 × 256 and a last digit.

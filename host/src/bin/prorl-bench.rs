@@ -60,18 +60,26 @@ fn main() -> Result<()> {
         device,
     };
     let registry = Registry::open(&arguments.plugin)?;
-    let ours = benchmark::run(&registry, &sizes, &arguments.only, |timing| {
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for task in benchmark::chosen(&arguments.only)? {
+        let timing = benchmark::run(&registry, &sizes, task)?;
         println!("{:9} {:9.3} s   {}", timing.name, timing.seconds, timing.what);
-    })?;
-    if let Some(python) = &arguments.python {
-        println!("\nthe same in Python ({}):", arguments.script.display());
-        let theirs = python_timings(python, &arguments.script, &arguments)?;
+        ours.push(timing);
+        // Task by task, so that both sides meet the machine in the same mood.
+        if let Some(python) = &arguments.python {
+            for timing in python_timings(python, &arguments.script, &arguments, task)? {
+                println!("{:9} {:9.3} s   the same in Python", "", timing.seconds);
+                theirs.push(timing);
+            }
+        }
+    }
+    if arguments.python.is_some() {
         println!("\n{}", comparison(&ours, &theirs));
     }
     Ok(())
 }
 
-fn python_timings(python: &Path, script: &Path, arguments: &Arguments) -> Result<Vec<Timing>> {
+fn python_timings(python: &Path, script: &Path, arguments: &Arguments, task: &str) -> Result<Vec<Timing>> {
     let mut command = Command::new(python);
     command.arg(script).args(["--device", &arguments.device]);
     for (flag, value) in [
@@ -83,14 +91,11 @@ fn python_timings(python: &Path, script: &Path, arguments: &Arguments) -> Result
     ] {
         command.arg(flag).arg(value.to_string());
     }
-    if !arguments.only.is_empty() {
-        command.args(["--only", &arguments.only.join(",")]);
-    }
+    command.args(["--only", task]);
     // The library path that finds this program's libtorch would give Python another one than its own.
     let output = command.env_remove("LD_LIBRARY_PATH").output();
     let output = output.with_context(|| format!("starting {}", python.display()))?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    print!("{text}");
     if !output.status.success() {
         bail!("the comparison failed:\n{}", String::from_utf8_lossy(&output.stderr));
     }

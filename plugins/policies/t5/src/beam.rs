@@ -1,151 +1,282 @@
-//! Beam search as Transformers 4.45 does it, for all prompts at once.
+//! Beam search as Hugging Face 4.45.2 does it (peers, section 2.3), all prompts at once on the device.
 //!
-//! Of the `2K` best continuations an end counts if it is among the first `K`; the first `K` others go on. A
-//! finished path scores its log-probability over its tokens (the end included) to the power of the length penalty.
-//! With `early_stopping` a prompt is done once it has `K` finished paths, otherwise once no open one can be better.
+//! Beams are not moved about in the cache when they are reordered: every beam keeps a mask that says
+//! which of its prompt's cached tokens are its own past.
 
-use crate::choices::Choices;
-use crate::sampling::Drawn;
-use crate::steps::Steps;
-use prorl_sdk::prelude::*;
+use crate::attention::Network;
+use crate::encoder::Encoded;
+use crate::head::{Head, MayStop};
+use crate::hypotheses::Hypotheses;
+use crate::policy::Call;
+use crate::stepper::{Past, Stepper};
+use crate::trie::ROOT;
+use prorl_sdk::policy::Decoding;
+use tch::{Kind, Tensor};
 
-struct Beams {
-    /// Log-probabilities of the open paths. // [B, K]
-    scores: Tensor,
-    /// Their tokens. // [B, K, T]
-    tokens: Tensor,
-    /// Their prefixes of the item being spelt. // [B · K]
-    nodes: Tensor,
-    /// Scores of finished paths, minus infinity for none. // [B, K]
-    finished: Tensor,
-    /// Their tokens. // [B, K, T]
-    finished_tokens: Tensor,
-    /// Prompts that need no further search. // [B]
-    done: Tensor,
-}
+/// Finished prompts are taken out where at most this share goes on.
+const WORTH_DROPPING: f64 = 0.75;
 
-/// The `decoding.group` best paths of at most `path` items for each of `prompts` prompts, best first.
-pub fn search(choices: &Choices<'_>, mut steps: Steps<'_>, prompts: i64, path: i64, decoding: &Decoding) -> Drawn {
-    let (digits, beams, device) = (choices.spelling.digits, decoding.group, choices.trie.device());
-    let forced = decoding.forced_length;
-    let limit = if forced > 0 && forced < path { forced * digits + 1 } else { path * digits };
-    let mut state = Beams::new(prompts, beams, path * digits + 1, device);
-    let mut token = Tensor::zeros([prompts * beams], (Kind::Int64, device));
-    for position in 0..limit {
-        let (item, digit) = (position / digits, position % digits);
-        let may_stop = Tensor::from(item > 0 && (forced == 0 || item == forced)).to_device(device);
-        let mut logits = choices.logits(&steps.read(&token), digit, &state.nodes, &may_stop); // [B · K, C]
-        if forced > 0 {
-            logits = crate::sampling::force(choices, logits, digit, item == forced && forced < path);
-        }
-        let (rows, next) = state.step(choices, &logits, digit, position, decoding);
-        token = next;
-        let boundary = digit + 1 == digits || digit == 0 || !choices.constrained;
-        if boundary && position > 0 && state.done.all().int64_value(&[]) != 0 {
+/// Tokens `[B, K, P * L]` and scores `[B, K]` of the best paths, best first.
+///
+/// Where fewer than `K` paths exist, the best stands in for the missing ones.
+pub fn search(call: &Call<'_>, encoded: &Encoded, decoding: &Decoding) -> (Tensor, Tensor) {
+    let longest = call.path * call.vocabulary.digits;
+    let forced = decoding.forced_length * call.vocabulary.digits;
+    let mut beams = Beams::new(call, encoded, decoding);
+    for time in 0..if forced == 0 { longest } else { longest.min(forced + 1) } {
+        let log_probs = beams.log_probs(time);
+        if forced > 0 && time == forced {
+            beams.force_stop(&log_probs, time);
             break;
         }
-        steps.select(&rows, beams);
+        beams.grow(&log_probs, time, forced == 0);
+        let boundary = (time + 1) % call.vocabulary.digits == 1 || call.vocabulary.digits == 1;
+        if boundary && time > 0 && forced == 0 && !beams.drop_finished() {
+            break;
+        }
     }
-    state.finish(limit, decoding.length_penalty)
+    beams.finish()
 }
 
-impl Beams {
-    fn new(prompts: i64, beams: i64, longest: i64, device: Device) -> Self {
-        let scores = Tensor::full([prompts, beams], -1e9, (Kind::Float, device));
-        let _ = scores.select(1, 0).zero_();
-        let tokens = Tensor::zeros([prompts, beams, longest], (Kind::Int64, device));
+/// The search's state over the prompts still searched.
+struct Beams<'a> {
+    stepper: Stepper<'a>,
+    past: SharedPast,
+    head: Head<'a>,
+    call: &'a Call<'a>,
+    width: i64,
+    length_penalty: f64,
+    prompts: Tensor, // [b] numbers of the prompts still searched
+    scores: Tensor,  // [b, 1 or K] log-probability so far, minus infinity for no beam
+    tokens: Tensor,  // [b, 1 or K, P * L]
+    nodes: Tensor,   // [b, 1 or K] in the trie
+    last: Tensor,    // [b, 1 or K] newest token
+    said: i64,       // tokens so far
+    found: Hypotheses,
+    all: Hypotheses, // [B, ..] of prompts taken out
+}
+
+impl<'a> Beams<'a> {
+    fn new(call: &'a Call<'a>, encoded: &Encoded, decoding: &Decoding) -> Self {
+        let (prompts, width) = (encoded.layout.rows, decoding.group);
+        let (device, longest) = (encoded.states.device(), call.path * call.vocabulary.digits);
+        let integers = (Kind::Int64, device);
+        let found = || Hypotheses::none(prompts, width, longest, decoding.early_stopping || width == 1, device);
         Self {
-            finished: scores.full_like(f64::NEG_INFINITY),
-            finished_tokens: tokens.zeros_like(),
-            nodes: Tensor::zeros([prompts * beams], (Kind::Int64, device)),
-            done: Tensor::zeros([prompts], (Kind::Bool, device)),
-            scores,
-            tokens,
+            stepper: Stepper::new(call.network, call.weights, encoded),
+            past: SharedPast::new(call, prompts, width, longest, device),
+            head: call.head(),
+            call,
+            width,
+            length_penalty: decoding.length_penalty,
+            prompts: Tensor::arange(prompts, integers),
+            scores: Tensor::zeros([prompts, 1], (Kind::Float, device)),
+            tokens: Tensor::zeros([prompts, 1, longest], integers),
+            nodes: Tensor::full([prompts, 1], ROOT, integers),
+            last: Tensor::zeros([prompts, 1], integers),
+            said: 0,
+            found: found(),
+            all: found(),
         }
     }
 
-    /// One token further; gives the rows that go on and the tokens they read next.
-    fn step(
-        &mut self,
-        choices: &Choices<'_>,
-        logits: &Tensor,
-        digit: i64,
-        position: i64,
-        decoding: &Decoding,
-    ) -> (Tensor, Tensor) {
-        let (prompts, beams, width) = (self.scores.size()[0], self.scores.size()[1], logits.size()[1]);
-        let sums = logits.log_softmax(-1, Kind::Float).view([prompts, beams, width]) + self.scores.unsqueeze(-1);
-        let candidates = (2 * beams).min(beams * width);
-        let (sums, flat) = sums.view([prompts, -1]).topk(candidates, -1, true, true); // [B, 2K]
-        let from = flat.floor_divide_scalar(width); // [B, 2K]
-        let chosen = flat.remainder(width);
-        let ends = choices.is_end(&chosen, digit); // [B, 2K]
-        if digit == 0 || !choices.constrained {
-            let penalty = ((position + 1) as f64).powf(decoding.length_penalty);
-            self.store(choices, &sums, &from, &ends, position, penalty);
-            self.settle(&sums, penalty, decoding.early_stopping);
+    /// Log-probabilities of the next choices of every beam. // [b, 1 or K, choices]
+    fn log_probs(&mut self, time: i64) -> Tensor {
+        self.past.begin(time);
+        let states = self.stepper.step(&self.last.view(-1), &mut self.past);
+        let digit = time % self.call.vocabulary.digits;
+        let log_probs = self.head.log_probs(&states, digit, Some(&self.nodes.view(-1)), &MayStop::at(time));
+        let size = self.scores.size();
+        log_probs.view([size[0], size[1], -1])
+    }
+
+    /// Keeps the `K` likeliest continuations; what stopped among the `K` likeliest becomes a hypothesis.
+    fn grow(&mut self, log_probs: &Tensor, time: i64, may_stop: bool) {
+        let digit = time % self.call.vocabulary.digits;
+        let choices = log_probs.size()[2];
+        let sums = self.scores.unsqueeze(-1) + log_probs; // [b, K, choices]
+        let stop = self.head.stop(digit);
+        if let (Some(stop), false) = (stop, may_stop) {
+            let _ = sums.narrow(2, stop, 1).fill_(f64::NEG_INFINITY);
         }
-        let (scores, order) = sums.masked_fill(&ends, f64::NEG_INFINITY).topk(beams, -1, true, true); // [B, K]
-        let (from, chosen) = (from.gather(1, &order, false), chosen.gather(1, &order, false));
-        // A prompt with fewer than K ways on keeps hopeless beams; they may be ends, which then stay ended.
+        let stop = stop.filter(|_| may_stop);
+        let wanted = if stop.is_some() { 2 * self.width } else { self.width };
+        let (sums, places) = candidates(sums.flatten(1, 2), wanted); // [b, 2 K]
+        let (mut parents, mut choice) = (places.divide_scalar_mode(choices, "floor"), places.remainder(choices));
+        let mut scores = sums.shallow_clone();
+        let said = self.said + 1;
+        if let Some(stop) = stop {
+            let stops = choice.eq(stop); // [b, 2 K]
+            let (first, stopped) = (parents.narrow(1, 0, self.width), stops.narrow(1, 0, self.width));
+            let ended = sums.narrow(1, 0, self.width).masked_fill(&stopped.logical_not(), f64::NEG_INFINITY);
+            let tokens = self.of_parents(&self.tokens, &first);
+            let _ = tokens.select(2, time).fill_(self.call.vocabulary.eos());
+            self.found.add(&self.per_length(&ended, said), &tokens);
+            let order = stops.to_kind(Kind::Int64) * (2 * self.width)
+                + Tensor::arange(2 * self.width, (Kind::Int64, stops.device()));
+            let order = order.topk(self.width, -1, false, true).1; // the K likeliest that go on, in order
+            scores = sums.gather(1, &order, false);
+            parents = parents.gather(1, &order, false);
+            choice = choice.gather(1, &order, false);
+        }
+        self.found.close(&self.per_length(&sums.narrow(1, 0, 1), said));
+        self.follow(scores, &parents, &choice, time);
+    }
+
+    fn follow(&mut self, scores: Tensor, parents: &Tensor, choice: &Tensor, time: i64) {
+        let digit = time % self.call.vocabulary.digits;
         self.scores = scores;
-        self.tokens = pick(&self.tokens, &from);
-        let chosen = chosen.flatten(0, -1); // [B · K]
-        let token = choices.tokens(&chosen, digit);
-        self.tokens.select(2, position).copy_(&token.view([prompts, beams]));
-        let first = (Tensor::arange(prompts, (Kind::Int64, from.device())) * beams).unsqueeze(-1);
-        let rows = (from + first).flatten(0, -1);
-        self.nodes = choices.advance(&self.nodes.index_select(0, &rows), &chosen, digit);
-        (rows, token)
+        self.last = self.head.token(choice, digit);
+        self.tokens = self.of_parents(&self.tokens, parents);
+        self.tokens.select(2, time).copy_(&self.last);
+        if let Head::Constrained { trie, .. } = &self.head {
+            self.nodes = trie.advance(&self.nodes.gather(1, parents, false), choice, digit);
+        } else {
+            self.nodes = parents.shallow_clone();
+        }
+        self.past.reorder(parents);
+        self.said += 1;
     }
 
-    /// Keeps the `K` best finished paths of the old and of those that end now.
-    fn store(
-        &mut self,
-        choices: &Choices<'_>,
-        sums: &Tensor,
-        from: &Tensor,
-        ends: &Tensor,
-        position: i64,
-        penalty: f64,
-    ) {
-        let beams = self.scores.size()[1];
-        let (sums, from, ends) = (sums.narrow(1, 0, beams), from.narrow(1, 0, beams), ends.narrow(1, 0, beams));
-        let counts = ends.logical_and(&self.done.logical_not().unsqueeze(-1)); // [B, K]
-        let scores = (sums / penalty).masked_fill(&counts.logical_not(), f64::NEG_INFINITY);
-        let tokens = pick(&self.tokens, &from); // [B, K, T]
-        let _ = tokens.select(2, position).fill_(choices.spelling.end);
-        let (best, order) = Tensor::cat(&[&self.finished, &scores], 1).topk(beams, -1, true, true);
-        self.finished_tokens = pick(&Tensor::cat(&[&self.finished_tokens, &tokens], 1), &order);
-        self.finished = best;
+    /// Ends every beam by a stop, whatever else it may prefer.
+    fn force_stop(&mut self, log_probs: &Tensor, time: i64) {
+        let Some(stop) = self.head.stop(time % self.call.vocabulary.digits) else { return };
+        self.scores = &self.scores + log_probs.select(2, stop);
+        let _ = self.tokens.select(2, time).fill_(self.call.vocabulary.eos());
+        self.said += 1;
     }
 
-    fn settle(&mut self, sums: &Tensor, penalty: f64, early: bool) {
-        let worst = self.finished.amin([1i64], false); // [B]
-        let full = worst.isfinite();
-        let settled =
-            if early { full } else { full.logical_and(&worst.ge_tensor(&(sums.amax([1i64], false) / penalty))) };
-        self.done = self.done.logical_or(&settled);
+    fn of_parents(&self, tokens: &Tensor, parents: &Tensor) -> Tensor {
+        let (prompts, width, time) = (parents.size()[0], parents.size()[1], tokens.size()[2]);
+        tokens.gather(1, &parents.unsqueeze(-1).expand([prompts, width, time], false), false)
     }
 
-    /// The best of the finished paths and, for prompts that are not done, of the open ones.
-    fn finish(self, position: i64, length_penalty: f64) -> Drawn {
-        let beams = self.scores.size()[1];
-        let open = (&self.scores / (position as f64).powf(length_penalty))
-            .masked_fill(&self.done.unsqueeze(-1), f64::NEG_INFINITY)
-            .masked_fill(&self.scores.lt(-1e8), f64::NEG_INFINITY);
-        let (score, order) = Tensor::cat(&[&self.finished, &open], 1).topk(beams, -1, true, true); // [B, K]
-        let order_of_best = order.narrow(1, 0, 1).expand_as(&order);
-        // Where there are fewer than K paths at all, the best one stands in for the rest.
-        let order = order_of_best.where_self(&score.isfinite().logical_not(), &order);
-        let score = score.narrow(1, 0, 1).expand_as(&score).where_self(&score.isfinite().logical_not(), &score);
-        let tokens = pick(&Tensor::cat(&[&self.finished_tokens, &self.tokens], 1), &order);
-        Drawn { tokens, score }
+    fn per_length(&self, sums: &Tensor, length: i64) -> Tensor {
+        sums / (length as f64).powf(self.length_penalty)
+    }
+
+    /// Takes finished prompts out where it pays; whether any goes on.
+    fn drop_finished(&mut self) -> bool {
+        let going = self.found.open().nonzero().squeeze_dim(-1);
+        let (left, now) = (going.size()[0], self.prompts.size()[0]);
+        if left > 0 && left as f64 <= WORTH_DROPPING * now as f64 {
+            self.all.put(&self.prompts, &self.found);
+            let chosen = |tensor: &Tensor| tensor.index_select(0, &going);
+            self.prompts = chosen(&self.prompts);
+            self.scores = chosen(&self.scores);
+            self.tokens = chosen(&self.tokens);
+            self.nodes = chosen(&self.nodes);
+            self.last = chosen(&self.last);
+            self.found = self.found.of(&going);
+            self.past.keep(&going);
+            self.stepper.keep_prompts(&going);
+        }
+        left > 0
+    }
+
+    /// Open beams of unfinished prompts become hypotheses.
+    fn finish(mut self) -> (Tensor, Tensor) {
+        self.found.add(&self.per_length(&self.scores, self.said), &self.tokens);
+        self.all.put(&self.prompts, &self.found);
+        self.all.filled()
     }
 }
 
-/// Rows of `[B, N, T]` by index `[B, K]`. // [B, K, T]
-fn pick(rows: &Tensor, index: &Tensor) -> Tensor {
-    let size = [index.size()[0], index.size()[1], rows.size()[2]];
-    rows.gather(1, &index.unsqueeze(-1).expand(size, false), false)
+/// The `wanted` largest sums, sorted, with their places; minus infinity where there are fewer. // [b, wanted]
+fn candidates(sums: Tensor, wanted: i64) -> (Tensor, Tensor) {
+    let missing = wanted - sums.size()[1];
+    let sums = if missing > 0 { sums.pad([0, missing], "constant", f64::NEG_INFINITY) } else { sums };
+    let width = sums.size()[1] - missing.max(0);
+    let (values, places) = sums.topk(wanted, -1, true, true);
+    (values, places.clamp_max(width - 1))
+}
+
+/// Keys and values of all tokens that any beam of a prompt has read, and whose they are.
+///
+/// Slot 0 holds the start token, slot `1 + (t - 1) K + k` token `t` of what was then beam `k`.
+struct SharedPast {
+    keys: Vec<Tensor>,   // [b, heads, slots, d_kv]
+    values: Vec<Tensor>, // [b, heads, slots, d_kv]
+    relative: Tensor,    // [heads, P * L, P * L]
+    visible: Tensor,     // [b, K, slots so far] 0 for a beam's own past, else minus infinity
+    bias: Tensor,        // [b, heads, K, slots so far]
+    width: i64,
+    time: i64,
+}
+
+impl SharedPast {
+    fn new(call: &Call<'_>, prompts: i64, width: i64, longest: i64, device: tch::Device) -> Self {
+        let Network { heads, d_kv, .. } = call.network;
+        let slots = 1 + (longest - 1) * width;
+        let room = || Tensor::empty([prompts, heads, slots, d_kv], (Kind::Float, device));
+        let layers = call.weights.decoder.blocks.len();
+        let table = &call.weights.decoder.relative_bias;
+        Self {
+            keys: (0..layers).map(|_| room()).collect(),
+            values: (0..layers).map(|_| room()).collect(),
+            relative: call.decoder_buckets.bias(table, 0, longest, longest),
+            visible: Tensor::zeros([prompts, 1, 1], (Kind::Float, device)),
+            bias: Tensor::zeros([1], (Kind::Float, device)),
+            width,
+            time: 0,
+        }
+    }
+
+    /// Makes room for the tokens at `time` and lays out who sees what.
+    fn begin(&mut self, time: i64) {
+        self.time = time;
+        if time == 0 {
+            return;
+        }
+        let (width, float) = (self.width, (Kind::Float, self.visible.device()));
+        let own = Tensor::full([width, width], f64::NEG_INFINITY, float).fill_diagonal_(0.0, false);
+        let prompts = self.visible.size()[0];
+        self.visible = Tensor::cat(&[&self.visible, &own.unsqueeze(0).expand([prompts, -1, -1], false)], 2);
+        let relative = self.relative.select(1, time).narrow(1, 0, time + 1); // [heads, time + 1]
+        let later = relative.narrow(1, 1, time).repeat_interleave_self_int(width, 1, None);
+        let relative = Tensor::cat(&[relative.narrow(1, 0, 1), later], 1); // [heads, slots so far]
+        self.bias = self.visible.unsqueeze(1) + relative.unsqueeze(1);
+    }
+
+    /// Beam `k` goes on from what was beam `parents[.., k]`. // [b, K]
+    fn reorder(&mut self, parents: &Tensor) {
+        let slots = self.visible.size()[2];
+        let index = parents.unsqueeze(-1).expand([-1, -1, slots], false);
+        self.visible = self.visible.gather(1, &index, false);
+    }
+
+    fn keep(&mut self, places: &Tensor) {
+        let used = 1 + self.time * self.width;
+        for tensor in self.keys.iter_mut().chain(&mut self.values) {
+            let old = tensor.narrow(2, 0, used).index_select(0, places);
+            let mut size = tensor.size();
+            size[0] = places.size()[0];
+            *tensor = tensor.new_empty(size, (tensor.kind(), tensor.device()));
+            tensor.narrow(2, 0, used).copy_(&old);
+        }
+        self.visible = self.visible.index_select(0, places);
+    }
+}
+
+impl Past for SharedPast {
+    fn attend(&mut self, network: &Network, layer: usize, qkv: &Tensor) -> Tensor {
+        let Network { heads, d_kv, .. } = *network;
+        let (keys, values) = (&self.keys[layer], &self.values[layer]);
+        let prompts = keys.size()[0];
+        let apart = qkv.view([prompts, -1, 3, heads, d_kv]).permute([2, 0, 3, 1, 4]); // [3, b, heads, K, d_kv]
+        let (key, value) = (apart.get(1), apart.get(2));
+        if self.time == 0 {
+            keys.narrow(2, 0, 1).copy_(&key);
+            values.narrow(2, 0, 1).copy_(&value);
+            return value.reshape([-1, heads * d_kv]); // the only token attends to itself
+        }
+        let (start, slots) = (1 + (self.time - 1) * self.width, 1 + self.time * self.width);
+        keys.narrow(2, start, self.width).copy_(&key);
+        values.narrow(2, start, self.width).copy_(&value);
+        let so_far = |kept: &Tensor| kept.narrow(2, 0, slots).view([prompts * heads, slots, d_kv]);
+        let query = apart.get(0).reshape([prompts * heads, self.width, d_kv]);
+        let scores = query.bmm(&so_far(keys).transpose(1, 2)).view([prompts, heads, self.width, slots]);
+        let mixed = network.mix(scores, Some(&self.bias), &so_far(values));
+        network.merge(&mixed, prompts).view([-1, heads * d_kv])
+    }
 }

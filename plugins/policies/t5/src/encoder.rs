@@ -1,49 +1,57 @@
-//! The encoder: prompts to states, each prompt once however many paths it gets.
+//! The encoder: prompts to the keys and values that every decoder layer looks at.
 
-use crate::layers::Shape;
-use crate::weights::{AttentionWeights, T5Weights};
-use prorl_sdk::prelude::*;
+use crate::attention::Network;
+use crate::fused::{self, FusedStack};
+use crate::layout::Layout;
+use crate::relative::Buckets;
+use crate::tokens::Spelled;
+use crate::weights::Weights;
+use tch::{Kind, Tensor};
 
-/// Prompts as the decoder sees them.
+/// Encoded prompts.
 pub struct Encoded {
-    /// State of every token. // [B, S, D]
+    /// Normalised, without the last norm's weight. // [N, D]
     pub states: Tensor,
-    /// 0 for a token, minus infinity for padding; absent where nothing is padded. // [B, 1, 1, S]
+    pub layout: Layout,
+    /// 0 at real positions, minus infinity at padding; absent where nothing is padded. // [B, 1, 1, T]
     pub mask: Option<Tensor>,
 }
 
-/// Encodes tokens `[B, S]`, padded with 0 on the right.
-pub fn encode(weights: &T5Weights, shape: &Shape, tokens: &Tensor) -> Encoded {
-    let [prompts, length] = [tokens.size()[0], tokens.size()[1]];
-    let padding = tokens.eq(0); // [B, S]
-    let mask = (padding.any().int64_value(&[]) != 0).then(|| {
-        let mask = Tensor::zeros([prompts, length], (Kind::Float, tokens.device()));
-        mask.masked_fill(&padding, f64::NEG_INFINITY).view([prompts, 1, 1, length])
+/// Keys and values of the prompts for one decoder layer.
+pub struct Memory {
+    pub keys: Tensor,   // [B * heads, T, d_kv]
+    pub values: Tensor, // [B * heads, T, d_kv]
+}
+
+/// Runs the encoder.
+pub fn encode(network: &Network, weights: &Weights, buckets: Buckets, prompts: &Spelled) -> Encoded {
+    let layout = prompts.layout();
+    let mask = prompts.padded().then(|| {
+        let mask = Tensor::zeros([layout.rows, layout.time], (Kind::Float, weights.shared.device()));
+        mask.masked_fill(&layout.real().logical_not(), f64::NEG_INFINITY).view([layout.rows, 1, 1, layout.time])
     });
-    let bias = shape.bias(&weights.encoder.bias, 0..length, length, false).unsqueeze(0); // [1, h, S, S]
+    let stack = &weights.encoder;
+    let bias = buckets.bias(&stack.relative_bias, 0, layout.time, layout.time).unsqueeze(0); // [1, heads, T, T]
     let bias = mask.as_ref().map_or_else(|| bias.shallow_clone(), |mask| &bias + mask);
-    let embedded = Tensor::embedding(&weights.shared, tokens, -1, false, false);
-    let mut x = shape.drop(embedded); // [B, S, D]
-    for block in &weights.encoder.blocks {
-        x = &x + shape.drop(self_attention(shape, &shape.norm(&x, &block.own.norm), &block.own, &bias));
-        x = shape.feed_forward(&x, &block.feed_forward);
+    let tokens = layout.pack(&prompts.tokens); // [N]
+    let mut states = network.dropped(Tensor::embedding(&weights.shared, &tokens, -1, false, false)); // [N, D]
+    for block in &FusedStack::new(stack).blocks {
+        states = network.self_attention(&states, block, &bias, &layout);
+        states = network.feed_forward(&states, block);
     }
-    Encoded { states: shape.drop(shape.norm(&x, &weights.encoder.norm)), mask }
+    Encoded { states: network.dropped(network.normalise(&states)), layout, mask }
 }
 
-fn self_attention(shape: &Shape, x: &Tensor, weights: &AttentionWeights, bias: &Tensor) -> Tensor {
-    let [prompts, length] = [x.size()[0], x.size()[1]];
-    let joined = Tensor::cat(&[&weights.q, &weights.k, &weights.v], 0); // [3 · h · k, D]
-    let qkv = x.linear::<Tensor>(&joined, None).view([prompts, length, 3, shape.heads, shape.d_kv]);
-    let part = |index: i64| qkv.select(2, index).transpose(1, 2); // [B, h, S, k]
-    let mixed = shape.attend(&part(0), &part(1), &part(2), Some(bias));
-    mixed.transpose(1, 2).reshape([prompts, length, -1]).linear::<Tensor>(&weights.o, None)
-}
-
-/// Keys and values of a prompt for one cross attention, `[B, h, S, k]` each.
-pub fn cross_keys(shape: &Shape, encoded: &Encoded, weights: &AttentionWeights) -> (Tensor, Tensor) {
-    let [prompts, length] = [encoded.states.size()[0], encoded.states.size()[1]];
-    let joined = Tensor::cat(&[&weights.k, &weights.v], 0); // [2 · h · k, D]
-    let both = encoded.states.linear::<Tensor>(&joined, None).view([prompts, length, 2, shape.heads, shape.d_kv]);
-    (both.select(2, 0).transpose(1, 2), both.select(2, 1).transpose(1, 2))
+impl Encoded {
+    /// Keys and values for every decoder layer, one product for all.
+    pub fn memories(&self, network: &Network, weights: &Weights) -> Vec<Memory> {
+        let joined = self.states.linear(&fused::cross_keys_values(weights), None::<&Tensor>);
+        let layers = weights.decoder.blocks.len() as i64;
+        let mut parts = network.by_head(&self.layout.spread(&joined), 2 * layers).into_iter();
+        let mut memories = Vec::new();
+        while let (Some(keys), Some(values)) = (parts.next(), parts.next()) {
+            memories.push(Memory { keys, values });
+        }
+        memories
+    }
 }

@@ -1,20 +1,26 @@
-//! T5 over semantic ids: sampling, beam search and differentiable log-probabilities under one distribution.
+//! T5 over semantic ids as a policy: exact Hugging Face numbers, constrained decoding, one pass a group.
 //!
-//! The numbers are those of Hugging Face Transformers 4.45.2 for the same weights. Speed comes from encoding each
-//! prompt once, sharing its keys and values within its group, keeping earlier keys and values while drawing, and
-//! leaving tokens that do not exist out of every product.
+//! Letters of shapes are those of the SDK: `B` prompts, `G` paths of a prompt, `P` most items of a path,
+//! `L` digits of a code, `T` tokens, `V` vocabulary, `D` hidden; `N` real positions of a batch.
 
+mod attention;
 mod beam;
-mod choices;
 mod decoder;
+mod dropout;
 mod encoder;
-mod layers;
+mod filters;
+mod fused;
+mod head;
+mod hypotheses;
+mod imitation;
+mod layout;
 mod log_probs;
 mod parameters;
 mod policy;
+mod relative;
 mod sampling;
-mod spelling;
-mod steps;
+mod stepper;
+mod tokens;
 mod trie;
 mod weights;
 

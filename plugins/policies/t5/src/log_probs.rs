@@ -1,150 +1,157 @@
-//! Log-probabilities of given paths under the distribution that sampling draws from; differentiable.
+//! Log-probabilities of given paths under the very distribution that is sampled.
 
-use crate::choices::Choices;
-use crate::decoder::{Layout, decode};
-use crate::encoder::Encoded;
-use crate::layers::Shape;
-use crate::weights::T5Weights;
-use prorl_sdk::prelude::*;
+use crate::decoder::decode;
+use crate::encoder::encode;
+use crate::head::{Head, MayStop};
+use crate::layout::Layout;
+use crate::policy::Call;
+use crate::tokens::Spelled;
+use prorl_sdk::policy::{ActionLogProbs, Query};
+use prorl_sdk::prompts::{Paths, Prompts};
+use tch::{Kind, Tensor};
 
-/// Given paths, token by token.
-pub struct Given {
-    /// Tokens read: 0, then all but the last. // [B, G, T]
-    pub inputs: Tensor,
-    /// Tokens chosen. // [B, G, T]
-    pub tokens: Tensor,
-    /// Prefix before each token. // [B, G, T]
-    nodes: Tensor,
-    /// Which places exist.
-    pub layout: Layout,
+/// The choices made at one digit of all paths.
+struct Choices {
+    digit: i64,
+    /// Where they are: path times `T` plus time. // [n]
+    place: Tensor,
+    /// Where their numbers go: path times `(P + 1) L` plus time. // [n]
+    target: Tensor,
+    choice: Tensor,        // [n]
+    nodes: Option<Tensor>, // [n] in the trie
 }
 
-impl Given {
-    /// Tokens `[B, G, ≥ T]` with 0 after each path's end; `nodes` `[B, G, ≥ T]` where choices are constrained.
-    pub fn new(tokens: &Tensor, nodes: Option<&Tensor>, counts: &Tensor) -> Self {
-        let longest = counts.max().int64_value(&[]).max(1);
-        let tokens = tokens.narrow(2, 0, longest);
-        let places = Tensor::arange(longest, (Kind::Int64, tokens.device())); // [T]
-        let kept = places.lt_tensor(&counts.unsqueeze(-1)); // [B, G, T]
-        let start = tokens.narrow(2, 0, 1).zeros_like();
-        Self {
-            inputs: Tensor::cat(&[&start, &tokens.narrow(2, 0, longest - 1)], 2),
-            nodes: nodes.map_or_else(|| tokens.zeros_like(), |nodes| nodes.narrow(2, 0, longest)),
-            layout: Layout::new(&kept),
-            tokens,
-        }
+/// Differentiable log-probabilities.
+pub fn log_probs(call: &Call<'_>, prompts: &Prompts, paths: &Paths, query: &Query) -> ActionLogProbs {
+    let (prompt_count, group, path) = paths.sizes();
+    let digits = call.vocabulary.digits;
+    let encoded = encode(&call.network, call.weights, call.encoder_buckets, &call.vocabulary.prompts(prompts));
+    let spelled = call.vocabulary.paths(paths);
+    let layout = spelled.layout();
+    let states = decode(&call.network, call.weights, call.decoder_buckets, &encoded, &spelled.shifted(), &layout);
+    let head = call.head();
+    let every = query.distribution || query.hidden;
+    let choices: Vec<Choices> =
+        (0..digits).map(|digit| choices(call, &head, &spelled, &layout, paths, digit, every)).collect();
+    let states = gathered(&states, &layout, &choices); // a digit: [n, D]
+    let cells = [prompt_count, group, path + 1, digits];
+    let mut answer = Answer { cells, digits: Vec::new(), entropy: Vec::new(), distribution: Vec::new() };
+    for (chosen, states) in choices.iter().zip(&states) {
+        answer.put(&head, chosen, states, query);
     }
-}
-
-/// What is known of every packed token of one digit.
-struct DigitRows {
-    places: Tensor,   // [N_d] in [B · G · T]
-    states: Tensor,   // [N_d, D]
-    chosen: Tensor,   // [N_d] choice
-    nodes: Tensor,    // [N_d]
-    may_stop: Tensor, // [N_d]
-}
-
-/// Log-probabilities of the paths' actions; `path` is the most items.
-pub fn log_probs(
-    weights: &T5Weights,
-    shape: &Shape,
-    choices: &Choices<'_>,
-    encoded: &Encoded,
-    given: &Given,
-    path: i64,
-    query: &Query,
-) -> ActionLogProbs {
-    let digits = choices.spelling.digits;
-    let size = given.tokens.size(); // [B, G, T]
-    let states = decode(weights, shape, encoded, &given.inputs, &given.layout); // [N, D]
-    let mut parts = Parts::default();
-    for digit in 0..digits {
-        let rows = DigitRows::new(choices, given, &states, digit);
-        parts.add(choices, &rows, digit, query);
-    }
-    let lay = |packed: &[Tensor], empty: f64| laid_out(packed, &parts.places, &size, path, digits, empty);
+    let targets: Vec<&Tensor> = choices.iter().map(|choices| &choices.target).collect();
+    let targets = Tensor::cat(&targets, 0);
+    let hidden = query.hidden.then(|| hidden(call, &choices[0], &states[0], cells));
     ActionLogProbs {
-        digits: lay(&parts.log_probs, 0.0),
-        entropy: query.entropy.then(|| lay(&parts.entropy, 0.0)),
-        distribution: query.distribution.then(|| lay(&parts.distribution, f64::NEG_INFINITY)),
-        hidden: query.hidden.then(|| lay(&parts.hidden, 0.0).select(3, 0)),
+        digits: scattered(cells, &targets, &answer.digits),
+        entropy: query.entropy.then(|| scattered(cells, &targets, &answer.entropy)),
+        distribution: query
+            .distribution
+            .then(|| distribution(head.most_choices(), cells, &targets, &answer.distribution)),
+        hidden,
     }
 }
 
-#[derive(Default)]
-struct Parts {
-    places: Vec<Tensor>,
-    log_probs: Vec<Tensor>,
+/// Finds the choices at a digit; those without an alternative only where `every` is asked for.
+fn choices(
+    call: &Call<'_>,
+    head: &Head<'_>,
+    spelled: &Spelled,
+    layout: &Layout,
+    paths: &Paths,
+    digit: i64,
+    every: bool,
+) -> Choices {
+    let (rows, time, digits) = (layout.rows, layout.time, call.vocabulary.digits);
+    let steps = (time - digit + digits - 1).div_euclid(digits).max(0); // times digit, digit + L, .. below T
+    let strided = |full: &Tensor| match steps {
+        0 => full.narrow(1, 0, 0),
+        _ => full.slice(1, digit, time, digits),
+    };
+    let mut real = strided(layout.real()); // [rows, steps]
+    let mut nodes = None;
+    if let Head::Constrained { trie, .. } = head {
+        let items = paths.items.flatten(0, 1); // [rows, P]
+        let missing = steps - items.size()[1];
+        let items = if missing > 0 { items.constant_pad_nd([0, missing]) } else { items.narrow(1, 0, steps) };
+        let before = if digit == 0 { items.zeros_like() } else { trie.before(&items, digit) }; // [rows, steps]
+        if digit > 0 && !every {
+            real = real.logical_and(&trie.branches(&before).gt(1));
+        }
+        nodes = Some(before);
+    }
+    let flat = real.flatten(0, 1).nonzero().squeeze_dim(-1); // [n]
+    let at = |full: &Tensor| full.reshape([rows * steps]).index_select(0, &flat);
+    let row = flat.divide_scalar_mode(steps.max(1), "floor");
+    let when = flat.remainder(steps.max(1)) * digits + digit;
+    Choices {
+        digit,
+        place: &row * time + &when,
+        target: &row * ((paths.sizes().2 + 1) * digits) + &when,
+        choice: head.choice(&at(&strided(&spelled.tokens)), digit),
+        nodes: nodes.map(|nodes| at(&nodes)),
+    }
+}
+
+/// The states of all choices, digit by digit.
+fn gathered(states: &Tensor, layout: &Layout, choices: &[Choices]) -> Vec<Tensor> {
+    let places: Vec<&Tensor> = choices.iter().map(|choices| &choices.place).collect();
+    let counts: Vec<i64> = places.iter().map(|place| place.size()[0]).collect();
+    let kept = layout.locate(&Tensor::cat(&places, 0));
+    // An embedding is a gather of rows whose gradient is summed in parallel.
+    Tensor::embedding(states, &kept, -1, false, false).split_with_sizes(counts, 0)
+}
+
+struct Answer {
+    cells: [i64; 4],
+    digits: Vec<Tensor>,
     entropy: Vec<Tensor>,
     distribution: Vec<Tensor>,
-    hidden: Vec<Tensor>,
 }
 
-impl Parts {
-    fn add(&mut self, choices: &Choices<'_>, rows: &DigitRows, digit: i64, query: &Query) {
-        let logits = choices.logits(&rows.states, digit, &rows.nodes, &rows.may_stop); // [N_d, C]
-        let chosen = logits.gather(1, &rows.chosen.unsqueeze(-1), false).squeeze_dim(-1); // [N_d]
-        self.places.push(rows.places.shallow_clone());
-        if query.entropy || query.distribution {
-            let all = logits.log_softmax(-1, Kind::Float);
-            self.log_probs.push(all.gather(1, &rows.chosen.unsqueeze(-1), false).squeeze_dim(-1));
-            if query.entropy {
-                let finite = all.masked_fill(&all.isinf(), 0.0);
-                self.entropy.push(-(all.exp() * finite).sum_dim_intlist(-1, false, Kind::Float));
-            }
-            if query.distribution {
-                let missing = choices.count(0) - all.size()[1];
-                let padded = Tensor::full([all.size()[0], missing], f64::NEG_INFINITY, (Kind::Float, all.device()));
-                self.distribution.push(Tensor::cat(&[all, padded], 1));
-            }
+impl Answer {
+    fn put(&mut self, head: &Head<'_>, chosen: &Choices, states: &Tensor, query: &Query) {
+        let begun = chosen.target.remainder(self.cells[2] * self.cells[3]).ge(self.cells[3]); // past the first item
+        let nodes = chosen.nodes.as_ref().filter(|_| chosen.digit > 0);
+        let all = if chosen.digit == 0 {
+            head.log_probs_at_root(states, &MayStop::Where(&begun))
         } else {
-            self.log_probs.push(chosen - logits.logsumexp([1i64], false));
+            head.log_probs(states, chosen.digit, nodes, &MayStop::Yes)
+        }; // [n, choices]
+        self.digits.push(all.gather(1, &chosen.choice.unsqueeze(-1), false).squeeze_dim(-1));
+        if query.entropy {
+            let finite = all.masked_fill(&all.isneginf(), 0.0);
+            self.entropy.push(-(all.exp() * finite).sum_dim_intlist(-1, false, None::<Kind>));
         }
-        if query.hidden {
-            self.hidden.push(rows.states.shallow_clone());
+        if query.distribution {
+            let missing = head.most_choices() - all.size()[1];
+            self.distribution.push(all.pad([0, missing], "constant", f64::NEG_INFINITY));
         }
     }
 }
 
-impl DigitRows {
-    fn new(choices: &Choices<'_>, given: &Given, states: &Tensor, digit: i64) -> Self {
-        let (digits, length) = (choices.spelling.digits, given.tokens.size()[2]);
-        let count = given.tokens.numel() as i64;
-        let all = Tensor::arange(count, (Kind::Int64, states.device())); // [B · G · T]
-        let places = given.layout.pack(&all); // [N]
-        let position = places.remainder(length);
-        let mine = position.remainder(digits).eq(digit).nonzero().squeeze_dim(-1); // [N_d]
-        let (places, position) = (places.index_select(0, &mine), position.index_select(0, &mine));
-        let token = given.tokens.flatten(0, -1).index_select(0, &places);
-        let chosen = if choices.constrained {
-            let value = &token - (digit * choices.spelling.codebook_size + 1);
-            value.masked_fill(&token.eq(choices.spelling.end), choices.end())
-        } else {
-            token
-        };
-        Self {
-            states: states.index_select(0, &mine),
-            nodes: given.nodes.flatten(0, -1).index_select(0, &places),
-            may_stop: position.ge(digits),
-            chosen,
-            places,
-        }
-    }
+/// `values` at `targets`, 0 elsewhere. // [B, G, P + 1, L]
+fn scattered(cells: [i64; 4], targets: &Tensor, values: &[Tensor]) -> Tensor {
+    let values = Tensor::cat(values, 0);
+    values
+        .new_zeros([cells.iter().product::<i64>()], (values.kind(), values.device()))
+        .index_copy(0, targets, &values)
+        .view(cells)
 }
 
-/// From packed tokens to actions and digits. // [N, ...] to [B, G, P + 1, L, ...]
-fn laid_out(packed: &[Tensor], places: &[Tensor], size: &[i64], path: i64, digits: i64, empty: f64) -> Tensor {
-    let (packed, places) = (Tensor::cat(packed, 0), Tensor::cat(places, 0));
-    let width = &packed.size()[1..];
-    let full = (path + 1) * digits;
-    // Rows are longer in the result than in the given tokens: a place moves along with its row.
-    let row = places.floor_divide_scalar(size[2]);
-    let places = &row * full + (places - &row * size[2]);
-    let mut shape = vec![size[0] * size[1] * full];
-    shape.extend(width);
-    let flat = Tensor::full(&shape[..], empty, (Kind::Float, packed.device())).index_copy(0, &places, &packed);
-    let mut shape = vec![size[0], size[1], path + 1, digits];
-    shape.extend(width);
-    flat.view(&shape[..])
+/// Whole distributions at `targets`, minus infinity elsewhere. // [B, G, P + 1, L, C]
+fn distribution(width: i64, cells: [i64; 4], targets: &Tensor, values: &[Tensor]) -> Tensor {
+    let values = Tensor::cat(values, 0); // [n, C]
+    let size = [cells.iter().product::<i64>(), width];
+    let nowhere = values.new_full(size, f64::NEG_INFINITY, (values.kind(), values.device()));
+    nowhere.index_copy(0, targets, &values).view([cells[0], cells[1], cells[2], cells[3], width])
+}
+
+/// States before first digits, the decoder's output. // [B, G, P + 1, D]
+fn hidden(call: &Call<'_>, first: &Choices, states: &Tensor, cells: [i64; 4]) -> Tensor {
+    let states = states * &call.weights.decoder.final_norm;
+    let width = states.size()[1];
+    let actions = first.target.divide_scalar_mode(cells[3], "floor");
+    let none = states.new_zeros([cells[0] * cells[1] * cells[2], width], (states.kind(), states.device()));
+    none.index_copy(0, &actions, &states).view([cells[0], cells[1], cells[2], width])
 }

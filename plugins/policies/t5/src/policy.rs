@@ -1,79 +1,101 @@
-//! T5 over semantic ids as a policy.
+//! T5 behind the SDK's `Policy`.
 
-use crate::choices::Choices;
-use crate::decoder::{Layout, decode};
-use crate::encoder::{Encoded, encode};
-use crate::layers::Shape;
-use crate::log_probs::{Given, log_probs};
+use crate::attention::Network;
+use crate::beam;
+use crate::encoder::encode;
+use crate::head::Head;
+use crate::imitation;
+use crate::log_probs;
 use crate::parameters::T5Parameters;
-use crate::spelling::Spelling;
-use crate::steps::Steps;
+use crate::relative::Buckets;
+use crate::sampling;
+use crate::tokens::Vocabulary;
 use crate::trie::Trie;
-use crate::weights::T5Weights;
-use crate::{beam, sampling};
+use crate::weights::Weights;
 use prorl_sdk::prelude::*;
 
-/// T5 over semantic ids.
+/// T5 over semantic ids (Raffel et al., arXiv 1910.10683; numbers and names of Hugging Face
+/// Transformers 4.45.2).
 pub struct T5Policy {
     parameters: T5Parameters,
-    weights: T5Weights,
-    spelling: Spelling,
+    weights: Weights,
+    vocabulary: Vocabulary,
     trie: Trie,
     path: i64,
     training: bool,
 }
 
-prorl_sdk::register_policy!(
-    "t5",
-    "T5 encoder-decoder over semantic ids, with Hugging Face's weights and arithmetic",
-    T5Policy
-);
+/// What the parts of one call share.
+pub struct Call<'a> {
+    pub network: Network,
+    pub weights: &'a Weights,
+    pub vocabulary: &'a Vocabulary,
+    pub trie: &'a Trie,
+    pub encoder_buckets: Buckets,
+    pub decoder_buckets: Buckets,
+    /// Most items of a path.
+    pub path: i64,
+    constrained: bool,
+}
 
-impl T5Policy {
-    fn shape(&self) -> Shape {
-        let it = &self.parameters;
-        Shape {
-            heads: it.heads,
-            d_kv: it.d_kv,
-            epsilon: it.layer_norm_epsilon,
-            dropout: if self.training { it.dropout } else { 0.0 },
-            buckets: it.buckets,
-            max_distance: it.max_distance,
+impl<'a> Call<'a> {
+    /// The output products.
+    pub fn head(&self) -> Head<'a> {
+        if self.constrained {
+            Head::constrained(self.weights, self.vocabulary, self.trie)
+        } else {
+            Head::full(self.weights, self.vocabulary)
         }
-    }
-
-    fn choices(&self) -> Choices<'_> {
-        Choices::new(&self.weights, &self.spelling, &self.trie, self.parameters.constrained)
-    }
-
-    fn encoded(&self, prompts: &Prompts) -> Encoded {
-        encode(&self.weights, &self.shape(), &self.spelling.prompts(prompts))
-    }
-
-    fn given(&self, paths: &Paths) -> Given {
-        let digits = self.spelling.digits;
-        if self.parameters.constrained {
-            let nodes = self.trie.nodes(&paths.items).flatten(2, 3); // [B, G, P · L]
-            let nodes = nodes.constant_pad_nd([0, 1]); // a stop is chosen at the empty prefix
-            let counts = &paths.length * digits + paths.stopped.to_kind(Kind::Int64); // [B, G]
-            return Given::new(&self.spelling.paths(paths), Some(&nodes), &counts);
-        }
-        let tokens = paths.tokens.as_ref().map_or_else(|| self.spelling.paths(paths), Tensor::shallow_clone);
-        let ended = tokens.eq(self.spelling.end).cumsum(-1, Kind::Int64); // [B, G, T]
-        let before = ended.eq(0).sum_dim_intlist(-1, false, Kind::Int64); // [B, G]
-        let most = &paths.length * digits;
-        let counts = before.minimum(&most) + ended.gt(0).any_dim(-1, false).to_kind(Kind::Int64);
-        Given::new(&tokens, None, &counts)
     }
 }
 
-fn check(what: &str, tensor: &Tensor, dimensions: usize) -> Result<()> {
-    let size = tensor.size();
-    if size.len() == dimensions && tensor.kind() == Kind::Int64 {
-        return Ok(());
+impl T5Policy {
+    fn call(&self, training: bool) -> Call<'_> {
+        let T5Parameters { d_model, heads, d_kv, layer_norm_epsilon: eps, .. } = self.parameters;
+        let (count, max_distance) = (self.parameters.buckets, self.parameters.max_distance);
+        Call {
+            network: Network {
+                d_model,
+                heads,
+                d_kv,
+                eps,
+                dropout: if training { self.parameters.dropout } else { 0.0 },
+            },
+            weights: &self.weights,
+            vocabulary: &self.vocabulary,
+            trie: &self.trie,
+            encoder_buckets: Buckets { count, max_distance, both_ways: true },
+            decoder_buckets: Buckets { count, max_distance, both_ways: false },
+            path: self.path,
+            constrained: self.parameters.constrained,
+        }
     }
-    let found = tensor.kind();
-    Err(Error::Tensor(format!("{what} should be int64 of {dimensions} dimensions, but is {found:?} {size:?}")))
+
+    fn check_decoding(&self, decoding: &Decoding) -> Result<()> {
+        in_range("group", decoding.group, 1..)?;
+        in_range("temperature", decoding.temperature, f64::MIN_POSITIVE..)?;
+        in_range("top_k", decoding.top_k, 0..)?;
+        in_range("top_p", decoding.top_p, 0.0..=1.0)?;
+        in_range("forced_length", decoding.forced_length, 0..=self.path)
+    }
+}
+
+fn check_prompts(prompts: &Prompts) -> Result<()> {
+    let (history, target) = (prompts.history.size(), prompts.target.size());
+    if history.len() != 2 || target.len() != 1 || history[0] != target[0] || prompts.is_empty() {
+        let message = format!("prompts have history {history:?} and target {target:?}, but should be [B, H] and [B]");
+        return Err(Error::Tensor(message));
+    }
+    Ok(())
+}
+
+fn check_paths(prompts: &Prompts, paths: &Paths) -> Result<()> {
+    let size = paths.items.size();
+    if size.len() != 3 || size[0] != prompts.len() {
+        let message = format!("paths have shape {size:?}, but should be [{}, G, P]", prompts.len());
+        return Err(Error::Tensor(message));
+    }
+    Ok(())
 }
 
 impl Policy for T5Policy {
@@ -81,15 +103,17 @@ impl Policy for T5Policy {
     const CAPABILITIES: &'static [&'static str] = &["inspect", "entropy", "distribution", "hidden"];
 
     fn create(parameters: T5Parameters, setup: &Setup) -> Result<Self> {
+        parameters.validate()?;
         let device = setup.device()?;
-        let spelling = Spelling::new(setup)?;
-        let trie = Trie::new(&setup.codes()?.to_kind(Kind::Int64).to_device(device), setup.codebook_size)?;
-        let weights = T5Weights::new(&parameters, spelling.vocabulary(), device);
-        Ok(Self { parameters, weights, spelling, trie, path: setup.path, training: false })
+        let codes = setup.codes()?.to_device(device);
+        let vocabulary = Vocabulary::new(&codes, setup.codebook_size)?;
+        let trie = Trie::new(&codes, setup.codebook_size)?;
+        let weights = Weights::fresh(&parameters, vocabulary.size(), device);
+        Ok(Self { parameters, weights, vocabulary, trie, path: setup.path, training: false })
     }
 
     fn parameters(&self) -> Vec<(String, Tensor)> {
-        self.weights.named.iter().map(|(name, tensor)| (name.clone(), tensor.shallow_clone())).collect()
+        self.weights.named()
     }
 
     fn set_training(&mut self, training: bool) {
@@ -97,50 +121,39 @@ impl Policy for T5Policy {
     }
 
     fn rollout(&mut self, prompts: &Prompts, decoding: &Decoding) -> Result<Rollout> {
-        check("history", &prompts.history, 2)?;
-        if decoding.forced_length > self.path {
-            let asked = decoding.forced_length;
-            return Err(Error::Input(format!("paths of {asked} items were asked for, but {} is the most", self.path)));
-        }
-        tch::no_grad(|| {
-            let (choices, count) = (self.choices(), prompts.len());
-            let longest = self.path * self.spelling.digits + 1;
-            let steps = Steps::new(&self.weights, self.shape(), &self.encoded(prompts), decoding.group, longest);
-            let drawn = match decoding.beam {
-                true => beam::search(&choices, steps, count, self.path, decoding),
-                false => sampling::sample(&choices, steps, count, self.path, decoding),
-            };
-            let (items, length, stopped) = self.spelling.read(&drawn.tokens, &self.trie, self.path);
-            Ok(Rollout { items, length, stopped, tokens: Some(drawn.tokens), score: drawn.score })
-        })
+        check_prompts(prompts)?;
+        self.check_decoding(decoding)?;
+        let _guard = tch::no_grad_guard();
+        let call = self.call(false);
+        let encoded = encode(&call.network, call.weights, call.encoder_buckets, &call.vocabulary.prompts(prompts));
+        let decode = if decoding.beam { beam::search } else { sampling::sample };
+        let (tokens, score) = decode(&call, &encoded, decoding);
+        let Paths { items, length, stopped, .. } = call.trie.read(call.vocabulary, &tokens);
+        let tokens = (!self.parameters.constrained).then_some(tokens);
+        Ok(Rollout { items, length, stopped, tokens, score })
     }
 
     fn log_probs(&mut self, prompts: &Prompts, paths: &Paths, query: &Query) -> Result<ActionLogProbs> {
-        check("items", &paths.items, 3)?;
-        let (encoded, given) = (self.encoded(prompts), self.given(paths));
-        let (shape, choices) = (self.shape(), self.choices());
-        Ok(log_probs(&self.weights, &shape, &choices, &encoded, &given, paths.items.size()[2], query))
+        check_prompts(prompts)?;
+        check_paths(prompts, paths)?;
+        Ok(log_probs::log_probs(&self.call(self.training), prompts, paths, query))
     }
 
     fn imitation_loss(&mut self, prompts: &Prompts, paths: &Paths) -> Result<Loss> {
-        check("items", &paths.items, 3)?;
-        let tokens = self.spelling.paths(paths); // [B, 1, T]
-        let counts = &paths.length * self.spelling.digits + paths.stopped.to_kind(Kind::Int64);
-        let given = Given::new(&tokens, None, &counts);
-        let states = decode(&self.weights, &self.shape(), &self.encoded(prompts), &given.inputs, &given.layout);
-        let labels = given.layout.pack(&given.tokens.flatten(0, -1)); // [N]
-        let logits = self.choices().full(&states); // [N, V]
-        Ok(Loss::new(logits.cross_entropy_for_logits(&labels)))
+        check_prompts(prompts)?;
+        check_paths(prompts, paths)?;
+        Ok(Loss::new(imitation::loss(&self.call(self.training), prompts, paths)))
     }
 
     fn inspect(&mut self, prompts: &Prompts, paths: &Paths) -> Result<Vec<(String, Tensor)>> {
-        let tokens = paths.tokens.as_ref().ok_or_else(|| Error::Input("`inspect` wants the paths' tokens".into()))?;
-        let encoded = self.encoded(prompts);
-        let start = tokens.narrow(2, 0, 1).zeros_like();
-        let inputs = Tensor::cat(&[&start, &tokens.narrow(2, 0, tokens.size()[2] - 1)], 2); // [B, G, T]
-        let layout = Layout::new(&inputs.ones_like().to_kind(Kind::Bool));
-        let states = decode(&self.weights, &self.shape(), &encoded, &inputs, &layout);
-        let logits = self.choices().full(&states).view([-1, inputs.size()[2], self.spelling.vocabulary()]);
-        Ok(vec![("encoder_states".into(), encoded.states), ("logits".into(), logits)])
+        check_prompts(prompts)?;
+        check_paths(prompts, paths)?;
+        Ok(imitation::inspect(&self.call(false), prompts, paths))
     }
 }
+
+prorl_sdk::register_policy!(
+    "t5",
+    "An encoder-decoder transformer (T5) that spells items by their semantic ids.",
+    T5Policy
+);

@@ -1,124 +1,160 @@
-//! Which codes lead to an item: look-up tables over the prefixes of all codes.
-//!
-//! Decoding walks the tables on the device; no work per item is done in Rust.
+//! Which digits may follow which, and which item a code is: tables on the device.
 
-use prorl_sdk::prelude::*;
-use std::collections::HashMap;
+use crate::tokens::Vocabulary;
+use prorl_sdk::error::{Error, Result};
+use prorl_sdk::prompts::Paths;
+use tch::{Kind, Tensor};
 
-/// Prefixes of codes as nodes; node 0 is the empty prefix.
+/// The root, before an item's first digit.
+pub const ROOT: i64 = 0;
+/// Where ended and impossible paths stay: its only choice is entry 0, for ever.
+pub const SINK: i64 = 1;
+const NONE: i32 = -1;
+
+/// A trie over the items' codes.
 pub struct Trie {
-    children: Tensor, // [nodes, C] int64: node after a digit's value; 0 where there is none
-    allowed: Tensor,  // [nodes, C] bool
-    item: Tensor,     // [nodes] int64: item of a whole code, else 0
-    path: Tensor,     // [V + 1, L] int64: node before each digit of an item
-    codebook_size: i64,
+    /// Node after choosing an entry at a node (at the last digit: the item); the last column is the stop,
+    /// which the root alone offers; -1 where no item goes on so. // [nodes, codebook + 1] int32
+    children: Tensor,
+    /// Node before each digit of each item; padding is in the sink. // [V + 1, L]
+    passed: Tensor,
+    /// Choices of every node. // [nodes]
+    branches: Tensor,
+    codebook: i64,
+    digits: i64,
 }
 
 impl Trie {
-    /// From codes `[V + 1, L]`, row 0 padding.
+    /// The trie of `codes` `[V + 1, L]` with entries below `codebook`.
     ///
     /// # Errors
     /// Two items have the same code.
-    pub fn new(codes: &Tensor, codebook_size: i64) -> Result<Self> {
-        let device = codes.device();
-        let digits = codes.size()[1] as usize;
-        let flat = Vec::<i64>::try_from(codes.to_device(Device::Cpu).to_kind(Kind::Int64).flatten(0, -1))?;
-        let width = codebook_size as usize;
-        let mut nodes: HashMap<(usize, i64), usize> = HashMap::new();
-        let (mut item, mut path) = (vec![0i64], vec![0i64; digits]);
-        for (index, code) in flat.chunks(digits).enumerate().skip(1) {
-            let mut node = 0;
-            for &digit in code {
-                path.push(node as i64);
-                node = *nodes.entry((node, digit)).or_insert_with(|| {
-                    item.push(0);
-                    item.len() - 1
-                });
+    pub fn new(codes: &Tensor, codebook: i64) -> Result<Self> {
+        let (rows, digits) = (codes.size()[0] as usize, codes.size()[1] as usize);
+        let flat = codes.to_device(tch::Device::Cpu).to_kind(Kind::Int64).contiguous().view(-1);
+        let flat: Vec<i64> = Vec::try_from(&flat)?;
+        let width = codebook as usize + 1;
+        let mut children = vec![NONE; 2 * width];
+        children[width - 1] = SINK as i32; // root: stop
+        children[SINK as usize * width] = SINK as i32;
+        let mut passed = vec![SINK; digits];
+        for (item, code) in flat.chunks(digits).enumerate().take(rows).skip(1) {
+            let mut node = ROOT as usize;
+            for (digit, &entry) in code.iter().enumerate() {
+                passed.push(node as i64);
+                let place = node * width + entry as usize;
+                if digit + 1 == digits {
+                    if children[place] != NONE {
+                        let message = format!("items {} and {item} have the same code {code:?}", children[place]);
+                        return Err(Error::Input(message));
+                    }
+                    children[place] = item as i32;
+                } else {
+                    if children[place] == NONE {
+                        children[place] = (children.len() / width) as i32;
+                        children.resize(children.len() + width, NONE);
+                    }
+                    node = children[place] as usize;
+                }
             }
-            if item[node] != 0 {
-                return Err(Error::Input(format!("items {} and {index} have the same code {code:?}", item[node])));
+        }
+        let children = Tensor::from_slice(&children).view([-1, width as i64]).to(codes.device());
+        let branches = children.ge(0).sum_dim_intlist(-1, false, Kind::Int64);
+        let passed = Tensor::from_slice(&passed).view([rows as i64, -1]).to(codes.device());
+        Ok(Self { children, passed, branches, codebook, digits: digits as i64 })
+    }
+
+    /// Choices at a digit: all entries, and at the first digit the stop.
+    pub fn choices(&self, digit: i64) -> i64 {
+        if digit == 0 { self.codebook + 1 } else { self.codebook }
+    }
+
+    /// Which choices no item allows. // [.., choices] bool
+    pub fn forbidden(&self, nodes: &Tensor, digit: i64) -> Tensor {
+        self.children.index_select(0, nodes).narrow(1, 0, self.choices(digit)).lt(0)
+    }
+
+    /// Where a choice leads; impossible ones to the sink. At the last digit: the item.
+    pub fn follow(&self, nodes: &Tensor, choice: &Tensor) -> Tensor {
+        let places = nodes * (self.codebook + 1) + choice;
+        let next = self.children.view(-1).index_select(0, &places.flatten(0, -1)).to_kind(Kind::Int64);
+        next.masked_fill(&next.lt(0), SINK).view_as(nodes)
+    }
+
+    /// Nodes before the next digit, after `choice` at `digit`.
+    pub fn advance(&self, nodes: &Tensor, choice: &Tensor, digit: i64) -> Tensor {
+        if digit + 1 < self.digits {
+            return self.follow(nodes, choice);
+        }
+        nodes.eq(SINK).to_kind(Kind::Int64) // sink stays sink (1), all others are back at the root (0)
+    }
+
+    /// Node before a digit of every item, the sink for none. // as `items`
+    pub fn before(&self, items: &Tensor, digit: i64) -> Tensor {
+        self.passed.select(1, digit).index_select(0, &items.flatten(0, -1)).view_as(items)
+    }
+
+    /// Choices at every node.
+    pub fn branches(&self, nodes: &Tensor) -> Tensor {
+        self.branches.index_select(0, &nodes.flatten(0, -1)).view_as(nodes)
+    }
+
+    /// Tokens `[B, G, P * L]` to paths: groups of `L` up to `eos`; a group that is no item is item 0.
+    pub fn read(&self, vocabulary: &Vocabulary, tokens: &Tensor) -> Paths {
+        let (prompts, group, time) = (tokens.size()[0], tokens.size()[1], tokens.size()[2]);
+        let ends = tokens.eq(vocabulary.eos()).to_kind(Kind::Int64);
+        let (any, first) = ends.max_dim(-1, false); // [B, G]
+        let any = any.gt(0);
+        let said = first.where_self(&any, &first.full_like(time)); // tokens before the end
+        let length = (&said + (self.digits - 1)).divide_scalar_mode(self.digits, "floor");
+        let stopped = any.logical_and(&said.remainder(self.digits).eq(0));
+        let items = self.items(vocabulary, &tokens.view([prompts, group, -1, self.digits]));
+        let held = Tensor::arange(time / self.digits, (Kind::Int64, tokens.device())).lt_tensor(&length.unsqueeze(-1));
+        Paths { items: items * held.to_kind(Kind::Int64), length, stopped, tokens: None }
+    }
+
+    /// Items spelled by groups of tokens `[.., L]`, 0 for none. // [..]
+    fn items(&self, vocabulary: &Vocabulary, tokens: &Tensor) -> Tensor {
+        let first = tokens.select(-1, 0);
+        let mut known = first.ones_like().to_kind(Kind::Bool);
+        let mut node = first.full_like(ROOT);
+        for digit in 0..self.digits {
+            let entry = tokens.select(-1, digit) - vocabulary.first(digit);
+            known = known.logical_and(&entry.ge(0).logical_and(&entry.lt(self.codebook)));
+            let place = &node * (self.codebook + 1) + entry.clamp(0, self.codebook - 1);
+            node = self.children.view(-1).index_select(0, &place.flatten(0, -1)).to_kind(Kind::Int64).view_as(&first);
+            known = known.logical_and(&node.ge(0));
+            if digit + 1 < self.digits {
+                node = node.masked_fill(&known.logical_not(), SINK);
             }
-            item[node] = index as i64;
         }
-        let mut children = vec![0i64; item.len() * width];
-        for ((parent, digit), child) in nodes {
-            children[parent * width + digit as usize] = child as i64;
-        }
-        let children = Tensor::from_slice(&children).view([-1, codebook_size]).to_device(device);
-        Ok(Self {
-            allowed: children.ne(0),
-            children,
-            item: Tensor::from_slice(&item).to_device(device),
-            path: Tensor::from_slice(&path).view([-1, digits as i64]).to_device(device),
-            codebook_size,
-        })
-    }
-
-    /// Where the tables lie.
-    pub fn device(&self) -> Device {
-        self.children.device()
-    }
-
-    /// Values that may follow at each node. // [N, C] bool
-    pub fn allowed(&self, nodes: &Tensor) -> Tensor {
-        self.allowed.index_select(0, nodes)
-    }
-
-    /// Nodes after a digit's value. // [N]
-    pub fn child(&self, nodes: &Tensor, values: &Tensor) -> Tensor {
-        self.children.view(-1).index_select(0, &(nodes * self.codebook_size + values))
-    }
-
-    /// Items at nodes, 0 inside a code. // [N]
-    pub fn item(&self, nodes: &Tensor) -> Tensor {
-        self.item.index_select(0, nodes)
-    }
-
-    /// Nodes before each digit of items. // [..., L]
-    pub fn nodes(&self, items: &Tensor) -> Tensor {
-        let mut size = items.size();
-        size.push(self.path.size()[1]);
-        self.path.index_select(0, &items.flatten(0, -1)).view(&size[..])
-    }
-
-    /// Items that groups of tokens spell, 0 where none does. // [..., L] to [...]
-    pub fn items_of_tokens(&self, tokens: &Tensor) -> Tensor {
-        let size = tokens.size();
-        let digits = size[size.len() - 1];
-        let mut node = tokens.select(-1, 0).flatten(0, -1).zeros_like(); // [N]
-        let mut alive = node.eq(0); // [N]
-        for digit in 0..digits {
-            let value = tokens.select(-1, digit).flatten(0, -1) - digit * self.codebook_size - 1;
-            let inside = value.ge(0).logical_and(&value.lt(self.codebook_size));
-            let next = self.child(&node, &value.clamp(0, self.codebook_size - 1));
-            alive = alive.logical_and(&inside).logical_and(&next.ne(0));
-            node = next;
-        }
-        (self.item(&node) * alive.to_kind(Kind::Int64)).view(&size[..size.len() - 1])
+        node * known.to_kind(Kind::Int64)
     }
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
+
+    fn trie(codes: &[i64]) -> Result<(Vocabulary, Trie)> {
+        let codes = Tensor::from_slice(codes).view([-1, 2]);
+        Ok((Vocabulary::new(&codes, 4)?, Trie::new(&codes, 4)?))
+    }
 
     #[test]
     fn tokens_lead_to_their_items_and_to_no_other() {
-        let codes = Tensor::from_slice(&[0i64, 0, 0, 1, 0, 2, 3, 1]).view([4, 2]);
-        let trie = Trie::new(&codes, 4).unwrap();
-        // token = value + 4 · digit + 1; the last two spell no item
-        let tokens = Tensor::from_slice(&[1i64, 6, 1, 7, 4, 6, 4, 7, 0, 0]).view([5, 2]);
-        assert_eq!(Vec::<i64>::try_from(trie.items_of_tokens(&tokens)).unwrap(), [1, 2, 3, 0, 0]);
-        let root = Tensor::from_slice(&[0i64]);
-        let open = Vec::<bool>::try_from(trie.allowed(&root).view(-1)).unwrap();
-        assert_eq!(open, [true, false, false, true]);
+        let (vocabulary, trie) = trie(&[0, 0, 0, 1, 0, 2, 3, 1]).unwrap();
+        // token = entry + 4 · digit + 1, and 10 ends; `1 7` is the second item, `4 7` and `0 0` are none
+        let tokens = Tensor::from_slice(&[1i64, 7, 4, 7, 4, 6, 1, 6, 10, 0, 0, 0]).view([1, 2, 6]);
+        let paths = trie.read(&vocabulary, &tokens);
+        assert_eq!(Vec::<i64>::try_from(paths.items.view(-1)).unwrap(), [2, 0, 3, 1, 0, 0]);
+        assert_eq!(Vec::<i64>::try_from(paths.length.view(-1)).unwrap(), [3, 1]);
     }
 
     #[test]
     fn a_shared_code_is_refused() {
-        let codes = Tensor::from_slice(&[0i64, 0, 1, 1, 1, 1]).view([3, 2]);
-        let error = Trie::new(&codes, 4).err().unwrap().to_string();
+        let error = trie(&[0, 0, 1, 1, 1, 1]).err().unwrap().to_string();
         assert!(error.contains("items 1 and 2"), "{error}");
     }
 }

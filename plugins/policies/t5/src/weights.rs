@@ -1,124 +1,139 @@
-//! Weights under Hugging Face's names, drawn as Hugging Face draws them.
+//! The weights: names, shapes and initial values of Hugging Face's `T5ForConditionalGeneration`.
+//!
+//! Tied copies (`lm_head`, `embed_tokens`) are dropped, as in `model.safetensors`.
 
 use crate::parameters::T5Parameters;
-use prorl_sdk::prelude::*;
+use tch::{Device, Kind, Tensor};
 
-/// Projections of an attention; each is `[out, in]`.
-pub struct AttentionWeights {
-    pub q: Tensor,
-    pub k: Tensor,
-    pub v: Tensor,
-    pub o: Tensor,
-    /// Norm before the attention. // [D]
-    pub norm: Tensor,
+/// One attention sub-layer.
+pub struct Attention {
+    pub norm: Tensor, // [D]
+    pub q: Tensor,    // [heads * d_kv, D]
+    pub k: Tensor,    // [heads * d_kv, D]
+    pub v: Tensor,    // [heads * d_kv, D]
+    pub o: Tensor,    // [D, heads * d_kv]
 }
 
-/// Weights of a feed-forward layer.
-pub struct FeedForwardWeights {
-    pub wi: Tensor,
-    pub wo: Tensor,
-    /// Norm before the layer. // [D]
-    pub norm: Tensor,
+/// One feed-forward sub-layer.
+pub struct FeedForward {
+    pub norm: Tensor, // [D]
+    pub wi: Tensor,   // [d_ff, D]
+    pub wo: Tensor,   // [D, d_ff]
 }
 
-/// Weights of an encoder's or decoder's layer.
-pub struct BlockWeights {
-    pub own: AttentionWeights,
-    /// Attention to the encoder's output; the decoder has it.
-    pub cross: Option<AttentionWeights>,
-    pub feed_forward: FeedForwardWeights,
+/// One layer of a stack; only the decoder's look at the encoder.
+pub struct Block {
+    pub attention: Attention,
+    pub cross: Option<Attention>,
+    pub feed_forward: FeedForward,
 }
 
-/// Weights of the encoder or the decoder.
-pub struct StackWeights {
-    pub blocks: Vec<BlockWeights>,
-    /// Bias of every bucket of relative positions, shared by all layers. // [buckets, heads]
-    pub bias: Tensor,
-    /// Norm at the end. // [D]
-    pub norm: Tensor,
+/// Encoder or decoder.
+pub struct Stack {
+    pub blocks: Vec<Block>,
+    pub relative_bias: Tensor, // [buckets, heads]
+    pub final_norm: Tensor,    // [D]
 }
 
 /// All weights.
-pub struct T5Weights {
-    /// Embedding of encoder, decoder and output. // [V, D]
-    pub shared: Tensor,
-    pub encoder: StackWeights,
-    pub decoder: StackWeights,
-    /// The same tensors by name.
-    pub named: Vec<(String, Tensor)>,
+pub struct Weights {
+    pub shared: Tensor, // [V, D]
+    pub encoder: Stack,
+    pub decoder: Stack,
 }
 
-struct Maker<'a> {
-    parameters: &'a T5Parameters,
-    device: Device,
-    named: Vec<(String, Tensor)>,
-}
-
-impl T5Weights {
-    /// Fresh weights, drawn from libtorch's generator.
-    pub fn new(parameters: &T5Parameters, vocabulary: i64, device: Device) -> Self {
-        let mut maker = Maker { parameters, device, named: Vec::new() };
-        let shared = maker.normal("shared.weight".into(), [vocabulary, parameters.d_model], 1.0);
-        let encoder = maker.stack("encoder", false);
-        let decoder = maker.stack("decoder", true);
-        Self { shared, encoder, decoder, named: maker.named }
-    }
-}
-
-impl Maker<'_> {
-    fn keep(&mut self, name: String, tensor: Tensor) -> Tensor {
-        let tensor = tensor.set_requires_grad(true);
-        self.named.push((name, tensor.shallow_clone()));
-        tensor
-    }
-
-    fn normal(&mut self, name: String, size: [i64; 2], deviation: f64) -> Tensor {
-        let drawn = Tensor::randn(size, (Kind::Float, self.device)) * (deviation * self.parameters.initializer_factor);
-        self.keep(name, drawn)
-    }
-
-    fn norm(&mut self, name: String) -> Tensor {
-        let ones =
-            Tensor::ones([self.parameters.d_model], (Kind::Float, self.device)) * self.parameters.initializer_factor;
-        self.keep(name, ones)
-    }
-
-    fn stack(&mut self, stack: &str, decodes: bool) -> StackWeights {
-        let T5Parameters { d_model, heads, buckets, layers, .. } = *self.parameters;
-        let bias = format!("{stack}.block.0.layer.0.SelfAttention.relative_attention_bias.weight");
-        let bias = self.normal(bias, [buckets, heads], (d_model as f64).powf(-0.5));
-        let blocks = (0..layers).map(|layer| self.block(&format!("{stack}.block.{layer}"), decodes)).collect();
-        StackWeights { blocks, bias, norm: self.norm(format!("{stack}.final_layer_norm.weight")) }
-    }
-
-    fn block(&mut self, block: &str, decodes: bool) -> BlockWeights {
-        let own = self.attention(&format!("{block}.layer.0"), "SelfAttention");
-        let cross = decodes.then(|| self.attention(&format!("{block}.layer.1"), "EncDecAttention"));
-        let place = if decodes { 2 } else { 1 };
-        let feed_forward = self.feed_forward(&format!("{block}.layer.{place}"));
-        BlockWeights { own, cross, feed_forward }
-    }
-
-    fn attention(&mut self, layer: &str, kind: &str) -> AttentionWeights {
-        let T5Parameters { d_model, d_kv, heads, .. } = *self.parameters;
-        let (inner, width) = (heads * d_kv, d_model as f64);
-        let name = |part: &str| format!("{layer}.{kind}.{part}.weight");
-        AttentionWeights {
-            q: self.normal(name("q"), [inner, d_model], (width * d_kv as f64).powf(-0.5)),
-            k: self.normal(name("k"), [inner, d_model], width.powf(-0.5)),
-            v: self.normal(name("v"), [inner, d_model], width.powf(-0.5)),
-            o: self.normal(name("o"), [d_model, inner], (inner as f64).powf(-0.5)),
-            norm: self.norm(format!("{layer}.layer_norm.weight")),
+impl Weights {
+    /// Fresh weights as `T5PreTrainedModel._init_weights` draws them.
+    pub fn fresh(parameters: &T5Parameters, vocabulary: i64, device: Device) -> Self {
+        let fresh = Fresh { parameters, device };
+        Self {
+            shared: fresh.normal(&[vocabulary, parameters.d_model], 1.0),
+            encoder: fresh.stack(false),
+            decoder: fresh.stack(true),
         }
     }
 
-    fn feed_forward(&mut self, layer: &str) -> FeedForwardWeights {
+    /// Weights by name, sharing their storage.
+    pub fn named(&self) -> Vec<(String, Tensor)> {
+        let mut named = vec![("shared.weight".to_owned(), self.shared.shallow_clone())];
+        for (stack, name) in [(&self.encoder, "encoder"), (&self.decoder, "decoder")] {
+            stack.name_into(name, &mut named);
+        }
+        named
+    }
+}
+
+impl Stack {
+    fn name_into(&self, stack: &str, named: &mut Vec<(String, Tensor)>) {
+        let mut put = |name: String, tensor: &Tensor| named.push((name + ".weight", tensor.shallow_clone()));
+        put(format!("{stack}.block.0.layer.0.SelfAttention.relative_attention_bias"), &self.relative_bias);
+        put(format!("{stack}.final_layer_norm"), &self.final_norm);
+        for (index, block) in self.blocks.iter().enumerate() {
+            let layer = |number: usize| format!("{stack}.block.{index}.layer.{number}");
+            let attentions = [(Some(&block.attention), "SelfAttention"), (block.cross.as_ref(), "EncDecAttention")];
+            for (number, (attention, name)) in attentions.into_iter().enumerate() {
+                let Some(attention) = attention else { continue };
+                put(format!("{}.layer_norm", layer(number)), &attention.norm);
+                let Attention { q, k, v, o, .. } = attention;
+                for (part, tensor) in [("q", q), ("k", k), ("v", v), ("o", o)] {
+                    put(format!("{}.{name}.{part}", layer(number)), tensor);
+                }
+            }
+            let last = layer(1 + usize::from(block.cross.is_some()));
+            put(format!("{last}.layer_norm"), &block.feed_forward.norm);
+            put(format!("{last}.DenseReluDense.wi"), &block.feed_forward.wi);
+            put(format!("{last}.DenseReluDense.wo"), &block.feed_forward.wo);
+        }
+    }
+}
+
+struct Fresh<'a> {
+    parameters: &'a T5Parameters,
+    device: Device,
+}
+
+impl Fresh<'_> {
+    fn normal(&self, size: &[i64], deviation: f64) -> Tensor {
+        let draw = Tensor::randn(size, (Kind::Float, self.device));
+        (draw * (deviation * self.parameters.initializer_factor)).set_requires_grad(true)
+    }
+
+    fn norm(&self) -> Tensor {
+        let ones = Tensor::ones([self.parameters.d_model], (Kind::Float, self.device));
+        (ones * self.parameters.initializer_factor).set_requires_grad(true)
+    }
+
+    fn stack(&self, cross: bool) -> Stack {
+        let T5Parameters { buckets, heads, d_model, layers, .. } = *self.parameters;
+        Stack {
+            blocks: (0..layers).map(|_| self.block(cross)).collect(),
+            relative_bias: self.normal(&[buckets, heads], (d_model as f64).powf(-0.5)),
+            final_norm: self.norm(),
+        }
+    }
+
+    fn block(&self, cross: bool) -> Block {
         let T5Parameters { d_model, d_ff, .. } = *self.parameters;
-        let name = |part: &str| format!("{layer}.DenseReluDense.{part}.weight");
-        FeedForwardWeights {
-            wi: self.normal(name("wi"), [d_ff, d_model], (d_model as f64).powf(-0.5)),
-            wo: self.normal(name("wo"), [d_model, d_ff], (d_ff as f64).powf(-0.5)),
-            norm: self.norm(format!("{layer}.layer_norm.weight")),
+        Block {
+            attention: self.attention(),
+            cross: cross.then(|| self.attention()),
+            feed_forward: FeedForward {
+                norm: self.norm(),
+                wi: self.normal(&[d_ff, d_model], (d_model as f64).powf(-0.5)),
+                wo: self.normal(&[d_model, d_ff], (d_ff as f64).powf(-0.5)),
+            },
+        }
+    }
+
+    fn attention(&self) -> Attention {
+        let T5Parameters { d_model, heads, d_kv, .. } = *self.parameters;
+        let inner = heads * d_kv;
+        Attention {
+            norm: self.norm(),
+            q: self.normal(&[inner, d_model], ((d_model * d_kv) as f64).powf(-0.5)),
+            k: self.normal(&[inner, d_model], (d_model as f64).powf(-0.5)),
+            v: self.normal(&[inner, d_model], (d_model as f64).powf(-0.5)),
+            o: self.normal(&[d_model, inner], (inner as f64).powf(-0.5)),
         }
     }
 }

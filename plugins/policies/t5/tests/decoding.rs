@@ -155,6 +155,18 @@ fn distributions_and_entropies_belong_to_the_digits() {
 }
 
 #[test]
+fn unconstrained_distributions_are_over_all_tokens() {
+    let mut policy = policy(&catalogue(), 4, 3, false);
+    let prompts = prompts(7, 2);
+    let paths = policy.rollout(&prompts, &Decoding::sample(3)).unwrap().paths();
+    let query = Query { distribution: true, ..Query::plain() };
+    let found = policy.log_probs(&prompts, &paths, &query).unwrap().distribution.unwrap();
+    assert_eq!(found.size(), [2, 3, 4, 3, 15]);
+    let first = found.select(2, 0).select(2, 0).exp().sum_dim_intlist(-1, false, Kind::Float);
+    assert!(worst(&first, &first.ones_like()) < 1e-5);
+}
+
+#[test]
 fn forced_paths_have_their_length() {
     let mut policy = policy(&catalogue(), 4, 3, true);
     let prompts = prompts(7, 3);

@@ -1,0 +1,79 @@
+//! What both stacks share: normalisation, attention, feed-forward.
+
+use crate::dropout::dropout;
+use crate::fused::FusedBlock;
+use crate::layout::Layout;
+use tch::{Kind, Tensor};
+
+/// Sizes and switches of the network in one call.
+#[derive(Clone, Copy)]
+pub struct Network {
+    pub d_model: i64,
+    pub heads: i64,
+    pub d_kv: i64,
+    pub eps: f64,
+    /// Share of what is dropped; 0 outside training.
+    pub dropout: f64,
+}
+
+impl Network {
+    /// Width of all heads together.
+    pub fn inner(&self) -> i64 {
+        self.heads * self.d_kv
+    }
+
+    /// `x / sqrt(mean(x²) + eps)`; the norm's weight is part of the next product. // [N, D]
+    pub fn normalise(&self, states: &Tensor) -> Tensor {
+        let mean_square = states.norm_scalaropt_dim(2.0, [-1i64].as_slice(), true).square() / self.d_model as f64;
+        states * (mean_square + self.eps).rsqrt()
+    }
+
+    /// Dropout where there is any.
+    pub fn dropped(&self, states: Tensor) -> Tensor {
+        if self.dropout > 0.0 { dropout(&states, self.dropout) } else { states }
+    }
+
+    /// `states + inner output`, one product.
+    pub fn residual(&self, states: &Tensor, inner: &Tensor, weight: &Tensor) -> Tensor {
+        if self.dropout > 0.0 { states + self.dropped(inner.mm(weight)) } else { states.addmm(inner, weight) }
+    }
+
+    /// The feed-forward sub-layer with its residual. // [N, D]
+    pub fn feed_forward(&self, states: &Tensor, block: &FusedBlock) -> Tensor {
+        let inner = self.normalise(states).linear(&block.wi, None::<&Tensor>).relu_(); // [N, d_ff]
+        self.residual(states, &self.dropped(inner), &block.wo)
+    }
+
+    /// The self-attention sub-layer with its residual; `bias` is `[rows or 1, heads, T, T]`. // [N, D]
+    pub fn self_attention(&self, states: &Tensor, block: &FusedBlock, bias: &Tensor, layout: &Layout) -> Tensor {
+        let (rows, time) = (layout.rows, layout.time);
+        let qkv = layout.spread(&self.normalise(states).linear(&block.qkv, None::<&Tensor>));
+        let parts = self.by_head(&qkv, 3); // each [rows * heads, T, d_kv]
+        let scores = parts[0].bmm(&parts[1].transpose(1, 2)).view([rows, self.heads, time, time]);
+        let mixed = self.mix(scores, Some(bias), &parts[2]);
+        self.residual(states, &layout.pack(&self.merge(&mixed, rows)), &block.o)
+    }
+
+    /// Softmax of the scores plus bias, times values. // [rows * heads, queries, d_kv]
+    pub fn mix(&self, mut scores: Tensor, bias: Option<&Tensor>, values: &Tensor) -> Tensor {
+        if let Some(bias) = bias {
+            scores += bias; // in place: a product's result is not needed backwards
+        }
+        let probabilities = self.dropped(scores.softmax(-1, None::<Kind>));
+        probabilities.flatten(0, 1).bmm(values)
+    }
+
+    /// `parts` projections side by side, each apart by head: `[rows, T, parts * heads * d_kv]` to `parts`
+    /// times `[rows * heads, T, d_kv]`.
+    pub fn by_head(&self, joined: &Tensor, parts: i64) -> Vec<Tensor> {
+        let (rows, time) = (joined.size()[0], joined.size()[1]);
+        let apart = joined.view([rows, time, parts, self.heads, self.d_kv]).permute([2, 0, 3, 1, 4]);
+        apart.reshape([parts, rows * self.heads, time, self.d_kv]).unbind(0)
+    }
+
+    /// Heads side by side again: `[rows * heads, T, d_kv]` to `[rows, T, heads * d_kv]`.
+    pub fn merge(&self, heads: &Tensor, rows: i64) -> Tensor {
+        let time = heads.size()[1];
+        heads.view([rows, self.heads, time, self.d_kv]).transpose(1, 2).reshape([rows, time, self.inner()])
+    }
+}
