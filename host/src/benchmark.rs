@@ -93,6 +93,8 @@ pub fn run(registry: &Registry, sizes: &Sizes, task: &str) -> Result<Timing> {
         codes: Some(codes().to_device(sizes.device)),
         codebook_size: 256,
         device: crate::workbench::device_name(sizes.device),
+        hidden: 0,
+        popularity: None,
     };
     work(&Bench { sizes, registry, setup })
 }

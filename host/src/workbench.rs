@@ -10,7 +10,7 @@ use prorl_sdk::export::description::Kind;
 use prorl_sdk::setup::Setup;
 use prorl_sdk::tokenizer::CodeTable;
 use serde_json::{Value, json};
-use tch::Device;
+use tch::{Device, Tensor};
 
 /// Settings, data, plugins, device and cache.
 pub struct Workbench {
@@ -38,7 +38,18 @@ impl Workbench {
             codes: codes.map(|table| table.codes.to_device(self.device)),
             codebook_size: codes.map_or(0, |table| table.codebook_size),
             device: device_name(self.device),
+            hidden: 0,
+            popularity: Some(self.popularity()),
         }
+    }
+
+    /// How often the training sequences hold each item. // [V + 1] int64
+    fn popularity(&self) -> Tensor {
+        let mut counts = vec![0_i64; self.dataset.catalogue.len() + 1];
+        for &item in self.dataset.sequences.items() {
+            counts[item as usize] += 1;
+        }
+        Tensor::from_slice(&counts).to_device(self.device)
     }
 
     /// All that determines what a component computes: library, parameters.

@@ -17,7 +17,16 @@ fn setup() -> Setup {
     let codes = Tensor::stack(&[digit(8), digit(1), digit(1).ones_like()], 1);
     let _ = codes.get(0).zero_();
     // Item 8 of block 1 begins anew at digit 0, so that no code but padding's is all zeros.
-    Setup { items: ITEMS, history: 4, path: 3, codes: Some(codes), codebook_size: 8, device: "cpu".into() }
+    Setup {
+        items: ITEMS,
+        history: 4,
+        path: 3,
+        codes: Some(codes),
+        codebook_size: 8,
+        device: "cpu".into(),
+        hidden: 0,
+        popularity: None,
+    }
 }
 
 fn small_policy() -> serde_json::Value {
@@ -40,8 +49,13 @@ fn all_components_of_the_project_are_found_beside_the_binary() {
         (ComponentKind::Policy, "t5"),
         (ComponentKind::RewardModel, "sasrec"),
         (ComponentKind::RewardModel, "gru4rec"),
+        (ComponentKind::Algorithm, "a2c"),
+        (ComponentKind::Algorithm, "grpo"),
+        (ComponentKind::Algorithm, "ppo"),
         (ComponentKind::Algorithm, "prorl"),
         (ComponentKind::Algorithm, "reinforce"),
+        (ComponentKind::Algorithm, "reward-to-go"),
+        (ComponentKind::Algorithm, "rloo"),
     ] {
         let component = registry.find(kind, name).unwrap();
         assert!(!component.description.doc.is_empty(), "{name} says nothing of itself");

@@ -1,7 +1,7 @@
 //! The algorithm's contract: what should be made likelier?
 
 use crate::crossing;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::loss::Loss;
 use crate::metrics::MetricDeclaration;
 use crate::parameters::Parameters;
@@ -53,6 +53,8 @@ crossing! {
         pub ior: Tensor,
         /// Click probability. // [B, G, P] float
         pub ctr: Tensor,
+        /// The policy's state before each action, if `requirements` asked for `hidden`. // [B, G, P + 1, D] float
+        pub hidden: Option<Tensor>,
     }
 
     /// What `prepare` made of a batch: weights of actions, and whatever `loss` wants to see again.
@@ -101,6 +103,17 @@ impl Batch {
             stopped: self.stopped.shallow_clone(),
             tokens: None,
         }
+    }
+}
+
+impl Batch {
+    /// What `prepare` left under `name`.
+    ///
+    /// # Errors
+    /// It left nothing there.
+    pub fn extra(&self, name: &str) -> Result<&Tensor> {
+        let found = self.extra.iter().find(|(key, _)| key == name).map(|(_, tensor)| tensor);
+        found.ok_or_else(|| Error::Input(format!("the batch carries no `{name}`")))
     }
 }
 

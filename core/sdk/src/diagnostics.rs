@@ -43,9 +43,28 @@ pub fn metrics() -> Vec<MetricDeclaration> {
         mean("algorithm/advantage_variance", "", "Variance of advantages over all actions.").down(),
         mean("algorithm/zero_variance_groups", "", "Share of groups whose paths all have the same return.").down(),
         mean("algorithm/policy_loss", "", "Policy term of the loss."),
+        mean("algorithm/beta", "", "Weight of the KL term as it stands."),
         mean("algorithm/kl", "nats", "Estimated KL to the reference, summed over a path's actions."),
         mean("algorithm/entropy", "nats", "Entropy of the policy, summed over a path's actions."),
     ]
+}
+
+/// Declarations of what algorithms with a value head report.
+pub fn of_critic() -> Vec<MetricDeclaration> {
+    vec![
+        MetricDeclaration::mean("algorithm/value_loss", "", "Half the mean square error of the value head.").down(),
+        MetricDeclaration::mean(
+            "algorithm/explained_variance",
+            "",
+            "Share of the returns' variance that the value head explains.",
+        )
+        .up(),
+    ]
+}
+
+/// Declaration of what algorithms with clipped ratios report.
+pub fn clipped() -> MetricDeclaration {
+    MetricDeclaration::mean("algorithm/clipped", "", "Share of actions whose ratio lies outside the clipping bounds.")
 }
 
 #[cfg(test)]
@@ -63,6 +82,7 @@ mod tests {
             ioi: rewards(0.5, -4.0, -0.25),
             ior: rewards(7.0, 3.0, 2.0),
             ctr: rewards(0.9, 0.8, 0.3),
+            hidden: None,
         }
     }
 

@@ -68,14 +68,31 @@ impl Moments {
         Ok(())
     }
 
+    /// `x − μ` of `values` `[.., K]`, in their own type. // [.., K]
+    ///
+    /// # Errors
+    /// The last dimension is not `K`.
+    pub fn centre(&self, values: &Tensor) -> Result<Tensor> {
+        self.expect_objectives(values)?;
+        Ok((values.to_kind(Kind::Double) - self.mean.to_device(values.device())).to_kind(values.kind()))
+    }
+
+    /// `x / max(σ, floor)` of `values` `[.., K]`, in their own type. // [.., K]
+    ///
+    /// # Errors
+    /// The last dimension is not `K`.
+    pub fn scale(&self, values: &Tensor, floor: f64) -> Result<Tensor> {
+        self.expect_objectives(values)?;
+        let deviation = self.deviation().to_device(values.device()).clamp_min(floor);
+        Ok((values.to_kind(Kind::Double) / deviation).to_kind(values.kind()))
+    }
+
     /// `(x − μ) / max(σ, floor)` of `values` `[.., K]`, in their own type. // [.., K]
     ///
     /// # Errors
     /// The last dimension is not `K`.
     pub fn normalise(&self, values: &Tensor, floor: f64) -> Result<Tensor> {
-        self.expect_objectives(values)?;
-        let (mean, deviation) = (self.mean.to_device(values.device()), self.deviation().to_device(values.device()));
-        Ok(((values.to_kind(Kind::Double) - mean) / deviation.clamp_min(floor)).to_kind(values.kind()))
+        self.scale(&self.centre(&values.to_kind(Kind::Double))?, floor).map(|it| it.to_kind(values.kind()))
     }
 
     /// What [`Moments::load`] takes back, each name after `prefix` and a dot.

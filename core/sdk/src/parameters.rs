@@ -4,6 +4,7 @@ use crate::error::{Error, Result};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 /// What a user may set of a component.
 ///
@@ -19,14 +20,29 @@ pub trait Parameters: DeserializeOwned + Serialize + JsonSchema + Default {
     }
 }
 
-/// Parameters from JSON, checked.
+/// Parameters from JSON, checked. What is absent, in nested tables too, is `P`'s default.
 ///
 /// # Errors
 /// A key is unknown, a value has another type or is out of range.
 pub fn parse<P: Parameters>(json: &str) -> Result<P> {
-    let parameters: P = serde_json::from_str(json).map_err(|error| Error::Parameters(error.to_string()))?;
+    let wrong = |error: serde_json::Error| Error::Parameters(error.to_string());
+    let mut whole = serde_json::to_value(P::default()).map_err(wrong)?;
+    lay_over(&mut whole, serde_json::from_str(json).map_err(wrong)?);
+    let parameters: P = serde_json::from_value(whole).map_err(wrong)?;
     parameters.validate()?;
     Ok(parameters)
+}
+
+/// Nested tables have defaults of their own type, which need not be the component's.
+fn lay_over(below: &mut Value, above: Value) {
+    match (below, above) {
+        (Value::Object(below), Value::Object(above)) => {
+            for (key, value) in above {
+                lay_over(below.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (below, above) => *below = above,
+    }
 }
 
 /// An error unless `value` lies in `range`.

@@ -111,6 +111,14 @@ impl Rollout {
 }
 
 impl ActionLogProbs {
+    /// The state before each action. // [B, G, P + 1, D]
+    ///
+    /// # Errors
+    /// The policy gave none.
+    pub fn hidden(&self) -> Result<&Tensor> {
+        self.hidden.as_ref().ok_or_else(|| Error::Unsupported("this policy gave no hidden states".into()))
+    }
+
     /// The same log-probabilities, sharing their tensors.
     pub fn share(&self) -> Self {
         let share = |tensor: &Option<Tensor>| tensor.as_ref().map(Tensor::shallow_clone);

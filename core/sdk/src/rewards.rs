@@ -30,6 +30,7 @@ pub fn steps(paths: &Paths, scores: &PathScores) -> ScoredPaths {
         ioi: masked::keep(&log_prob.diff::<Tensor>(1, -1, None, None), &valid),
         ior: masked::keep(&-rank.diff::<Tensor>(1, -1, None, None), &valid),
         ctr: masked::keep(&scores.click_prob, &valid),
+        hidden: None,
     }
 }
 
@@ -111,6 +112,7 @@ mod tests {
             ioi: rewards(0.5, -4.0, -0.25),
             ior: rewards(7.0, 3.0, 2.0),
             ctr: rewards(0.9, 0.8, 0.3),
+            hidden: None,
         }
     }
 
@@ -166,6 +168,7 @@ mod tests {
             ioi: zeros.shallow_clone(),
             ior: zeros.shallow_clone(),
             ctr: zeros,
+            hidden: None,
         };
         let expected = Tensor::from_slice(&[-1_f32, -1.0, -1.0, 0.0, 0.0, 0.0]).view([1, 1, 2, 3]);
         assert_eq!(penalised(&scored), expected);

@@ -20,6 +20,10 @@ crossing! {
         pub codebook_size: i64,
         /// `cpu`, `cuda` or `cuda:N`.
         pub device: String,
+        /// Width `D` of the policy's hidden states, for algorithms; 0 where there are none or no policy is made yet.
+        pub hidden: i64,
+        /// How often the training sequences hold each item, 0 for padding; absent where none were read. // [V + 1] int64
+        pub popularity: Option<Tensor>,
     }
 }
 

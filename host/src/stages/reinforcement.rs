@@ -22,12 +22,13 @@ use anyhow::{Context, Result, bail};
 use batches::PromptBatches;
 use checkpoints::Checkpoints;
 use figures::EpochFigures;
-use prorl_sdk::algorithm::{Alone, Progress as Standing, Requirements};
+use prorl_sdk::algorithm::{Alone, Progress as Standing, Requirements, ScoredPaths};
 use prorl_sdk::export::description::Kind as ComponentKind;
-use prorl_sdk::policy::Decoding;
+use prorl_sdk::policy::{Decoding, Query};
 use prorl_sdk::rewards;
+use prorl_sdk::setup::Setup;
 use serde_json::Value;
-use tch::no_grad;
+use tch::{Tensor, no_grad};
 
 pub use figures::declarations;
 
@@ -111,9 +112,10 @@ impl<'a> Reinforcement<'a> {
     ) -> Result<Self> {
         let settings = &bench.settings.rl;
         let parameters = Value::Object(bench.settings.algo.parameters.clone());
-        let algorithm = bench.registry.algorithm(&bench.settings.algo.name, &parameters, &bench.setup(None))?;
-        let requirements = algorithm.requirements()?;
         let batches = PromptBatches::new(bench)?;
+        let setup = Setup { hidden: hidden_width(bench, policy, &batches)?, ..bench.setup(None) };
+        let algorithm = bench.registry.algorithm(&bench.settings.algo.name, &parameters, &setup)?;
+        let requirements = algorithm.requirements()?;
         let steps =
             if settings.steps > 0 { settings.steps as u64 } else { batches.per_epoch() * settings.epochs as u64 };
         let mut trained = policy.parameters()?;
@@ -156,13 +158,15 @@ impl<'a> Reinforcement<'a> {
         let rollout = figures.timed("time/rollout", || no_grad(|| self.policy.rollout(&prompts, &self.decoding)))?;
         let paths = rollout.paths();
         let scores = figures.timed("time/reward", || no_grad(|| self.judge.model.score_paths(&prompts, &paths)))?;
-        let scored = rewards::steps(&paths, &scores);
+        let behaviour = self.behaviour(&prompts, &paths)?;
+        let hidden = behaviour.as_ref().and_then(|it| it.hidden.as_ref()).map(Tensor::shallow_clone);
+        let scored = ScoredPaths { hidden, ..rewards::steps(&paths, &scores) };
         figures.describe(&paths, &scored);
         let standing = self.standing(step);
         let advantages = self.algorithm.prepare(&scored, &standing, Alone)?;
         figures.add_metrics(&advantages.metrics);
         let started = std::time::Instant::now();
-        self.update(&prompts, &paths, &advantages, &standing, &mut figures)?;
+        self.update(&prompts, &paths, &advantages, behaviour, &standing, &mut figures)?;
         figures.put("time/update", started.elapsed().as_secs_f64());
         figures.put("train/learning_rate", self.schedule.rate(step));
         Ok(figures)
@@ -171,4 +175,18 @@ impl<'a> Reinforcement<'a> {
     fn standing(&self, step: u64) -> Standing {
         Standing { epoch: self.batches.epoch_of(step) as i64, step: step as i64, steps: self.schedule.steps as i64 }
     }
+}
+
+/// Width of the policy's hidden states, 0 where it has none: seen on one prompt.
+fn hidden_width(bench: &Workbench, policy: &mut ForeignPolicy, batches: &PromptBatches) -> Result<i64> {
+    let component = bench.registry.find(ComponentKind::Policy, &bench.settings.policy.name)?;
+    if !component.description.capabilities.iter().any(|capability| capability == "hidden") {
+        return Ok(0);
+    }
+    let prompt = batches.prompts(0).narrow(0, 1);
+    no_grad(|| {
+        let paths = policy.rollout(&prompt, &Decoding::beam(1))?.paths();
+        let query = Query { hidden: true, ..Query::plain() };
+        Ok(policy.log_probs(&prompt, &paths, &query)?.hidden.map_or(0, |hidden| hidden.size()[3]))
+    })
 }

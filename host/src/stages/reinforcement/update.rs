@@ -24,6 +24,7 @@ impl Reinforcement<'_> {
         prompts: &Prompts,
         paths: &Paths,
         advantages: &Advantages,
+        behaviour: Option<ActionLogProbs>,
         standing: &Progress,
         figures: &mut StepFigures,
     ) -> Result<()> {
@@ -35,7 +36,7 @@ impl Reinforcement<'_> {
             prompts: prompts.narrow(0, prompts.len()),
             paths: paths.narrow(0, prompts.len()),
             batch: batch(paths, advantages),
-            behaviour: self.behaviour(prompts, paths)?,
+            behaviour,
         };
         for epoch in 0..self.requirements.epochs.max(1) {
             for part in self.parts(&whole, standing, epoch) {
@@ -45,12 +46,15 @@ impl Reinforcement<'_> {
         Ok(())
     }
 
-    /// Log-probabilities under the policy that drew the paths, where several updates move away from it.
-    fn behaviour(&mut self, prompts: &Prompts, paths: &Paths) -> Result<Option<ActionLogProbs>> {
-        if self.requirements.epochs.max(1) * self.requirements.minibatches.max(1) == 1 {
+    /// Log-probabilities and states under the policy that drew the paths, where several updates move away from it or
+    /// the algorithm wants the states.
+    pub(super) fn behaviour(&mut self, prompts: &Prompts, paths: &Paths) -> Result<Option<ActionLogProbs>> {
+        let wanted = &self.requirements;
+        if wanted.epochs.max(1) * wanted.minibatches.max(1) == 1 && !wanted.hidden {
             return Ok(None);
         }
-        Ok(Some(no_grad(|| self.policy.log_probs(prompts, paths, &Query::plain()))?))
+        let query = Query { hidden: wanted.hidden, ..Query::plain() };
+        Ok(Some(no_grad(|| self.policy.log_probs(prompts, paths, &query))?))
     }
 
     fn parts(&self, whole: &Part, standing: &Progress, epoch: i64) -> Vec<Part> {

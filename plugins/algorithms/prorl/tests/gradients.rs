@@ -7,8 +7,21 @@ use prorl_sdk::algorithm::Alone;
 use prorl_sdk::prelude::*;
 
 fn create(parameters: ProRlParameters) -> ProRl {
-    let setup = Setup { items: 9, history: 1, path: 2, codes: None, codebook_size: 0, device: "cpu".into() };
+    let setup = Setup {
+        items: 9,
+        history: 1,
+        path: 2,
+        codes: None,
+        codebook_size: 0,
+        device: "cpu".into(),
+        hidden: 0,
+        popularity: None,
+    };
     ProRl::create(parameters, &setup).unwrap()
+}
+
+fn leashed(penalty: PenaltyParameters) -> ProRlParameters {
+    ProRlParameters { penalty, ..Default::default() }
 }
 
 fn log_probs(current: &Tensor) -> ActionLogProbs {
@@ -42,7 +55,7 @@ const REFERENCE: [f32; 8] = [-1.2, -1.0, -0.9, -0.7, -2.5, -1.0, -0.3, -1.0];
 
 /// Two paths count and an item has two digits: `∂/∂digit = (−A + β·k'(d)) / 2`, halved for an item's digits.
 fn assert_gradient(kl: KlEstimator, beta: f32, slope: fn(f32) -> f32) {
-    let mut algorithm = create(ProRlParameters { beta: f64::from(beta), kl, ..Default::default() });
+    let mut algorithm = create(leashed(PenaltyParameters { beta: f64::from(beta), kl, ..Default::default() }));
     let leaf = digits(CURRENT).set_requires_grad(true);
     let reference = Some(log_probs(&digits(REFERENCE)));
     let log_probs = LogProbs { current: log_probs(&leaf), reference, behaviour: None };
@@ -79,7 +92,7 @@ fn gradient_with_k3() {
 /// `∂KL/∂logit_c = π(c)·(d_c − KL)` where allowed, 0 where barred, and no NaN anywhere.
 #[test]
 fn gradient_with_exact() {
-    let mut algorithm = create(ProRlParameters { beta: 0.5, kl: KlEstimator::Exact, ..Default::default() });
+    let mut algorithm = create(leashed(PenaltyParameters { beta: 0.5, kl: KlEstimator::Exact, ..Default::default() }));
     let logits = |row: [f32; 3]| Tensor::from_slice(&row).view([1, 1, 1, 1, 3]).expand([1, 3, 3, 2, 3], false).copy();
     let leaf = logits([0.4, f32::NEG_INFINITY, -0.8]).set_requires_grad(true);
     let with =
@@ -100,7 +113,7 @@ fn gradient_with_exact() {
 
 #[test]
 fn entropy_is_made_larger() {
-    let mut algorithm = create(ProRlParameters { beta: 0.0, entropy: 0.1, ..Default::default() });
+    let mut algorithm = create(leashed(PenaltyParameters { entropy: 0.1, ..Default::default() }));
     let entropy = digits([1.0, 3.0, 0.5, 1.0, 1.0, 2.0, 2.0, 7.0]);
     let current = ActionLogProbs { entropy: Some(entropy), ..log_probs(&digits(CURRENT)) };
     let loss = algorithm.loss(&LogProbs { current, reference: None, behaviour: None }, &batch(), &now()).unwrap();
@@ -134,7 +147,8 @@ fn choose(logits: &Tensor, index: usize) -> Tensor {
 #[test]
 fn the_gradient_is_unbiased() {
     let weights = ObjectiveWeights { ioi: 1.0, ior: 0.0, ctr: 0.0 };
-    let parameters = ProRlParameters { weights, beta: 0.0, centering: false, ..Default::default() };
+    let rewards = RewardParameters { weights, centering: false, scaling: false, ..Default::default() };
+    let parameters = ProRlParameters { rewards, ..leashed(PenaltyParameters::default()) };
     let mut algorithm = create(parameters);
     let logits = Tensor::from_slice(&[0.0, 0.3, -0.4, 0.2, -0.6, 0.5]).view([2, 3]).set_requires_grad(true);
     let mut weighted = |(a, b): (usize, usize)| {
@@ -166,5 +180,5 @@ fn pair(a: usize, b: usize) -> ScoredPaths {
     let items = Tensor::from_slice(&[PATHS[a], PATHS[b]].concat()).view([1, 2, 2]);
     let Paths { items, length, stopped, .. } = Paths::from_items(items);
     let ioi = Tensor::from_slice(&[IOI[a], IOI[b]].concat()).view([1, 2, 2]);
-    ScoredPaths { items, length, stopped, ior: ioi.zeros_like(), ctr: ioi.zeros_like(), ioi }
+    ScoredPaths { items, length, stopped, ior: ioi.zeros_like(), ctr: ioi.zeros_like(), ioi, hidden: None }
 }

@@ -97,11 +97,20 @@ impl Sizes {
 fn create(case: &Case, sizes: &Sizes) -> ProRl {
     let meta = case.meta();
     let json = format!(
-        r#"{{"weights": {}, "gamma": {}, "beta": {}, "min_std": {}}}"#,
-        meta["weights"], meta["gamma"], meta["beta_kl"], meta["min_std"]
+        r#"{{"rewards": {{"weights": {}, "min_std": {}, "centering": true}}, "gamma": {}, "penalty": {{"beta": {}}}}}"#,
+        meta["weights"], meta["min_std"], meta["gamma"], meta["beta_kl"]
     );
     let parameters: ProRlParameters = parameters::parse(&json).unwrap();
-    let setup = Setup { items: 1, history: 1, path: sizes.path, codes: None, codebook_size: 0, device: "cpu".into() };
+    let setup = Setup {
+        items: 1,
+        history: 1,
+        path: sizes.path,
+        codes: None,
+        codebook_size: 0,
+        device: "cpu".into(),
+        hidden: 0,
+        popularity: None,
+    };
     ProRl::create(parameters, &setup).unwrap()
 }
 
@@ -150,6 +159,7 @@ impl Golden<'_> {
             ioi: self.get("ioi").shallow_clone(),
             ior: self.get("ior").shallow_clone(),
             ctr: ctr.shallow_clone(),
+            hidden: None,
         }
     }
 

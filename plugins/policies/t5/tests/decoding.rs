@@ -30,6 +30,8 @@ fn policy(codes: &[Vec<i64>], codebook_size: i64, path: i64, constrained: bool) 
         codes: Some(Tensor::from_slice(&flat).view([-1, digits])),
         codebook_size,
         device: "cpu".into(),
+        hidden: 0,
+        popularity: None,
     };
     tch::manual_seed(5);
     let mut policy = T5Policy::create(small(constrained), &setup).unwrap();

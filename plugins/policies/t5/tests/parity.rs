@@ -39,6 +39,8 @@ impl Fixture {
             codes: Some(Tensor::from_slice(&codes).view([-1, digits])),
             codebook_size: size,
             device: "cpu".into(),
+            hidden: 0,
+            popularity: None,
         };
         let mut policy = T5Policy::create(parameters(&meta), &setup).unwrap();
         load(&policy, &case.tensors("model.safetensors"));

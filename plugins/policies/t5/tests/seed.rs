@@ -7,7 +7,16 @@ use prorl_sdk::prelude::*;
 #[test]
 fn a_seed_decides_the_paths() {
     let codes = Tensor::from_slice(&[0i64, 0, 0, 1, 1, 0, 1, 1, 2, 0]).view([5, 2]);
-    let setup = Setup { items: 4, history: 2, path: 3, codes: Some(codes), codebook_size: 3, device: "cpu".into() };
+    let setup = Setup {
+        items: 4,
+        history: 2,
+        path: 3,
+        codes: Some(codes),
+        codebook_size: 3,
+        device: "cpu".into(),
+        hidden: 0,
+        popularity: None,
+    };
     let parameters = T5Parameters { layers: 1, d_model: 16, d_kv: 8, d_ff: 16, heads: 2, ..T5Parameters::default() };
     let mut policy = T5Policy::create(parameters, &setup).unwrap();
     let history = Tensor::from_slice(&[1i64, 2]).view([1, 2]);

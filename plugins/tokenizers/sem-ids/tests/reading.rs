@@ -20,7 +20,16 @@ fn catalogue(ids: &[&str]) -> Catalogue {
 }
 
 fn setup(items: usize) -> Setup {
-    Setup { items: items as i64, history: 10, path: 10, codes: None, codebook_size: 0, device: "cpu".into() }
+    Setup {
+        items: items as i64,
+        history: 10,
+        path: 10,
+        codes: None,
+        codebook_size: 0,
+        device: "cpu".into(),
+        hidden: 0,
+        popularity: None,
+    }
 }
 
 fn tokenize(parameters: SemIdsParameters, catalogue: &Catalogue) -> Result<CodeTable> {

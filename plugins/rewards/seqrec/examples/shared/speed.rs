@@ -15,7 +15,16 @@ const INTEGERS: (Kind, Device) = (Kind::Int64, Device::Cpu);
 pub fn run<M: RewardModel>() {
     tch::set_num_threads(2);
     tch::manual_seed(1);
-    let setup = Setup { items: ITEMS, history: HISTORY, path: 10, codes: None, codebook_size: 0, device: "cpu".into() };
+    let setup = Setup {
+        items: ITEMS,
+        history: HISTORY,
+        path: 10,
+        codes: None,
+        codebook_size: 0,
+        device: "cpu".into(),
+        hidden: 0,
+        popularity: None,
+    };
     let mut model = M::create(M::Parameters::default(), &setup).unwrap();
     judge(&mut model, 512, 1, 3);
     judge(&mut model, 32, 16, 3);

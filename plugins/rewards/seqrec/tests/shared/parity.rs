@@ -43,6 +43,8 @@ fn setup(meta: &Value) -> Setup {
         codes: None,
         codebook_size: 0,
         device: "cpu".into(),
+        hidden: 0,
+        popularity: None,
     }
 }
 

@@ -10,7 +10,16 @@ const INTEGERS: (Kind, Device) = (Kind::Int64, Device::Cpu);
 /// A model over a small catalogue, with weights large enough that scores differ.
 pub fn model<M: RewardModel>(parameters: M::Parameters) -> M {
     tch::manual_seed(7);
-    let setup = Setup { items: ITEMS, history: 5, path: 4, codes: None, codebook_size: 0, device: "cpu".into() };
+    let setup = Setup {
+        items: ITEMS,
+        history: 5,
+        path: 4,
+        codes: None,
+        codebook_size: 0,
+        device: "cpu".into(),
+        hidden: 0,
+        popularity: None,
+    };
     let mut model = M::create(parameters, &setup).unwrap();
     model.set_training(false);
     let _guard = tch::no_grad_guard();

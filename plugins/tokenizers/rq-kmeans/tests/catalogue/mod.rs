@@ -50,6 +50,8 @@ pub fn tokenize(parameters: RqKmeansParameters, catalogue: &Catalogue) -> Result
         codes: None,
         codebook_size: 0,
         device: "cpu".into(),
+        hidden: 0,
+        popularity: None,
     };
     RqKmeans::create(parameters, &setup)?.tokenize(catalogue)
 }

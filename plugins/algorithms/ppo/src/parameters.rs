@@ -1,0 +1,64 @@
+//! What a user may set of PPO.
+
+use prorl_sdk::prelude::*;
+
+/// What a user may set of PPO.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PpoParameters {
+    /// Rewards of steps.
+    pub rewards: RewardParameters,
+    /// Discount factor γ of returns, in [0, 1].
+    pub gamma: f64,
+    /// λ of generalised advantage estimation, in [0, 1].
+    pub lambda: f64,
+    /// Weight of the value loss.
+    pub value_weight: f64,
+    /// Whether a batch's advantages are brought to mean 0 and deviation 1.
+    pub whiten: bool,
+    /// Least ratio is 1 less this, in [0, 1].
+    pub clip_low: f64,
+    /// Largest ratio is 1 plus this.
+    pub clip_high: f64,
+    /// How far a value may move from the old one; 0 does not clip.
+    pub clip_value: f64,
+    /// Updates made with one batch of paths.
+    pub epochs: i64,
+    /// Parts into which a batch's prompts are cut for each update.
+    pub minibatches: i64,
+    /// Leash to the policy from which training starts, and bonus for entropy.
+    pub penalty: PenaltyParameters,
+}
+
+impl Default for PpoParameters {
+    fn default() -> Self {
+        Self {
+            rewards: RewardParameters::default(),
+            gamma: 1.0,
+            lambda: 0.95,
+            value_weight: 0.5,
+            whiten: true,
+            clip_low: 0.2,
+            clip_high: 0.2,
+            clip_value: 0.2,
+            epochs: 2,
+            minibatches: 2,
+            penalty: PenaltyParameters { entropy: 0.01, ..PenaltyParameters::default() },
+        }
+    }
+}
+
+impl Parameters for PpoParameters {
+    fn validate(&self) -> Result<()> {
+        self.rewards.validate()?;
+        in_range("gamma", self.gamma, 0.0..=1.0)?;
+        in_range("lambda", self.lambda, 0.0..=1.0)?;
+        in_range("value_weight", self.value_weight, 0.0..)?;
+        in_range("clip_low", self.clip_low, 0.0..=1.0)?;
+        in_range("clip_high", self.clip_high, 0.0..)?;
+        in_range("clip_value", self.clip_value, 0.0..)?;
+        in_range("epochs", self.epochs, 1..)?;
+        in_range("minibatches", self.minibatches, 1..)?;
+        self.penalty.validate()
+    }
+}
