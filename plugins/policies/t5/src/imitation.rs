@@ -4,14 +4,26 @@ use crate::decoder::decode;
 use crate::encoder::encode;
 use crate::head::{self, Head};
 use crate::layout::Layout;
+use crate::log_probs::log_probs;
 use crate::policy::Call;
 use crate::tokens::Spelled;
+use prorl_sdk::policy::Query;
 use prorl_sdk::prompts::{Paths, Prompts};
 use tch::{Kind, Reduction, Tensor};
 
-/// Mean cross-entropy of the paths' tokens over the full vocabulary, as Hugging Face's
-/// `T5ForConditionalGeneration` with padding ignored.
+/// Mean cross-entropy of the paths' tokens, under the distribution that is sampled: a constrained policy has nothing to
+/// learn of which codes exist, and a digit without an alternative costs nothing.
 pub fn loss(call: &Call<'_>, prompts: &Prompts, paths: &Paths) -> Tensor {
+    if !call.constrained {
+        return full_loss(call, prompts, paths);
+    }
+    let digits = log_probs(call, prompts, paths, &Query::plain()).digits; // [B, 1, P + 1, L]
+    let tokens = &paths.length * call.vocabulary.digits + paths.stopped.to_kind(Kind::Int64); // [B, 1]
+    -digits.sum(Kind::Float) / tokens.sum(Kind::Float).clamp_min(1.0)
+}
+
+/// The same over the full vocabulary, as Hugging Face's `T5ForConditionalGeneration` with padding ignored.
+fn full_loss(call: &Call<'_>, prompts: &Prompts, paths: &Paths) -> Tensor {
     let encoded = encode(&call.network, call.weights, call.encoder_buckets, &call.vocabulary.prompts(prompts));
     let spelled = call.vocabulary.paths(paths);
     let layout = spelled.layout();

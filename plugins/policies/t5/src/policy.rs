@@ -35,7 +35,8 @@ pub struct Call<'a> {
     pub decoder_buckets: Buckets,
     /// Most items of a path.
     pub path: i64,
-    constrained: bool,
+    /// Whether only codes of items can be chosen.
+    pub constrained: bool,
 }
 
 impl<'a> Call<'a> {

@@ -111,6 +111,21 @@ fn probabilities_of_all_paths_add_up_to_one() {
     assert!(worst(&total, &total.ones_like()) < 1e-5, "{total:?}");
 }
 
+/// Imitation learns the very distribution that is sampled.
+#[test]
+fn the_imitation_loss_is_what_log_probs_says() {
+    for constrained in [true, false] {
+        let mut policy = policy(&catalogue(), 4, 3, constrained);
+        let prompts = prompts(7, 3);
+        let paths = Paths::from_items(Tensor::from_slice(&[1i64, 2, 0, 3, 0, 0, 4, 5, 6]).view([3, 1, 3]));
+        let loss = policy.imitation_loss(&prompts, &paths).unwrap().total.double_value(&[]);
+        let digits = policy.log_probs(&prompts, &paths, &Query::plain()).unwrap().digits;
+        let tokens = 3.0 * 6.0 + 2.0; // three digits an item, and the ends of the two paths that stopped
+        let expected = -digits.sum(Kind::Float).double_value(&[]) / tokens;
+        assert!((loss - expected).abs() < 1e-5, "constrained = {constrained}: {loss} and {expected}");
+    }
+}
+
 #[test]
 fn beam_search_over_everything_finds_the_best_path() {
     let codes = catalogue();
