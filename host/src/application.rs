@@ -1,6 +1,7 @@
 //! From an invocation to what it does.
 
 use crate::command_line::{Action, Invocation, PolicyWeights, Resume, Verbosity};
+use crate::comparison;
 use crate::experiment::{self, Until};
 use crate::inspection;
 use crate::plugins::{PluginError, Registry};
@@ -27,7 +28,7 @@ pub fn run(invocation: Invocation) -> Result<()> {
         Verbosity::Verbose => progress::Verbosity::from_flags(false, 1),
         Verbosity::Everything => progress::Verbosity::from_flags(false, 2),
     });
-    let registry = Registry::open(&invocation.plugins)?;
+    let (registry, plugins) = (Registry::open(&invocation.plugins)?, invocation.plugins);
     let started = Started { registry, resume: invocation.resume, sources: invocation.sources };
     match invocation.action {
         Action::Version => inspection::versions(&started.registry),
@@ -41,6 +42,7 @@ pub fn run(invocation: Invocation) -> Result<()> {
         Action::Run => started.experiment(Until::Report)?,
         Action::Rl => started.experiment(Until::Reinforcement)?,
         Action::Eval { weights } => started.judge(&weights)?,
+        Action::Bench(order) => comparison::run(&order, &started.sources, &started.registry, &plugins)?,
     }
     Ok(())
 }

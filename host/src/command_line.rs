@@ -53,6 +53,10 @@ enum Command {
     Rl(Flags),
     /// Measure a policy on the prompts of evaluation.split
     Eval(EvalFlags),
+    /// Compare algorithms, or a grid of settings, over several seeds
+    ///
+    /// Example: prorl-host bench --algos prorl,reinforce --seeds 0,1,2 --out comparisons/first
+    Bench(BenchFlags),
     /// The plugins: what there is, and what each does
     Plugin {
         #[command(subcommand)]
@@ -109,6 +113,27 @@ struct EvalFlags {
     /// Which policy: imitation, rl, or a safetensors file
     #[arg(long, value_name = "rl|imitation|FILE", default_value = "rl")]
     policy_weights: PolicyWeights,
+    #[command(flatten)]
+    flags: Flags,
+}
+
+#[derive(Debug, Args)]
+struct BenchFlags {
+    /// TOML file with variants, seeds and settings; see configs/paper
+    #[arg(long, value_name = "FILE")]
+    grid: Option<PathBuf>,
+    /// Algorithms to compare, beside the grid's variants
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    algos: Vec<String>,
+    /// Seeds, in place of the grid's
+    #[arg(long, value_name = "N,…", value_delimiter = ',')]
+    seeds: Vec<u64>,
+    /// Runs at once; each gets its share of the cores
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    jobs: usize,
+    /// Folder of the comparison; one that exists goes on where it was
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
     #[command(flatten)]
     flags: Flags,
 }

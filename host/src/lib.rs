@@ -5,6 +5,7 @@ pub mod artefacts;
 pub mod benchmark;
 pub mod checkpoint;
 pub mod command_line;
+pub mod comparison;
 mod durable;
 pub mod evaluation;
 pub mod examples;

@@ -1,6 +1,7 @@
 //! What the typed command line means: an action, and where its settings come from.
 
-use super::{Command, ConfigCommand, DataCommand, Flags, PluginCommand, Typed};
+use super::{BenchFlags, Command, ConfigCommand, DataCommand, Flags, PluginCommand, Typed};
+use crate::comparison::Order;
 use crate::settings::{Assignment, DEFAULT_PRESET, Sources};
 use log::LevelFilter;
 use serde_json::Value;
@@ -46,6 +47,8 @@ pub enum Action {
         /// Which.
         weights: PolicyWeights,
     },
+    /// Compare variants over seeds.
+    Bench(Order),
     /// List components.
     PluginList,
     /// Describe a component.
@@ -122,12 +125,13 @@ impl Typed {
     pub fn meaning(self, environment: Vec<(String, String)>) -> Invocation {
         let (action, inner) = self.command.map_or_else(|| (Action::Run, Flags::default()), action);
         let flags = self.flags.then(inner);
+        let names_its_preset = matches!(&action, Action::Bench(Order { grid: Some(_), .. }));
         Invocation {
             action,
             resume: flags.resume.clone().map(|folder| folder.map_or(Resume::Latest, Resume::Folder)),
             plugins: flags.plugin.clone(),
             verbosity: verbosity(&flags),
-            sources: sources(flags, environment),
+            sources: sources(flags, environment, names_its_preset),
         }
     }
 }
@@ -141,6 +145,10 @@ fn action(command: Command) -> (Action, Flags) {
         Command::Pretrain(flags) => (Action::Pretrain, flags),
         Command::Rl(flags) => (Action::Rl, flags),
         Command::Eval(typed) => (Action::Eval { weights: typed.policy_weights }, typed.flags),
+        Command::Bench(typed) => {
+            let BenchFlags { grid, algos: algorithms, seeds, jobs, out, flags } = typed;
+            (Action::Bench(Order { grid, algorithms, seeds, jobs, out }), flags)
+        }
         Command::Plugin { command: PluginCommand::List(flags) } => (Action::PluginList, flags),
         Command::Plugin { command: PluginCommand::Info { name, flags } } => (Action::PluginInfo { name }, flags),
         Command::Config { command: ConfigCommand::Show(flags) } => (Action::ConfigShow, flags),
@@ -157,12 +165,13 @@ fn verbosity(flags: &Flags) -> Verbosity {
     }
 }
 
-/// A resumed run takes its settings from its folder; else, where nothing says which data, they are the demo's.
-fn sources(flags: Flags, environment: Vec<(String, String)>) -> Sources {
+/// A resumed run takes its settings from its folder, a grid file names its preset; else, where nothing says which data,
+/// they are the demo's.
+fn sources(flags: Flags, environment: Vec<(String, String)>, names_its_preset: bool) -> Sources {
     let assignments = assignments(&flags);
     let data_is_named = assignments.iter().any(|it| it.sets("data.path"))
         || environment.iter().any(|(name, value)| name.eq_ignore_ascii_case("PRORL__DATA__PATH") && !value.is_empty());
-    let silent = flags.config.is_empty() && flags.resume.is_none() && !data_is_named;
+    let silent = flags.config.is_empty() && flags.resume.is_none() && !data_is_named && !names_its_preset;
     let preset = flags.preset.or_else(|| silent.then(|| DEFAULT_PRESET.into()));
     Sources { preset, files: flags.config, environment, assignments }
 }

@@ -3,6 +3,7 @@
 //! prompts → rollout → scores → step rewards → advantages → log-probabilities → loss → step. The algorithm owns
 //! its estimator; the loop, its seeds, its checkpoints and its figures are here.
 
+mod alarms;
 mod batches;
 mod checkpoints;
 mod figures;
@@ -18,6 +19,7 @@ use crate::stages::evaluation::{Judge, greedy_gain, validation_prompts};
 use crate::training::adamw::{AdamW, AdamWOptions};
 use crate::training::schedule::{Schedule, Shape};
 use crate::workbench::Workbench;
+use alarms::Alarms;
 use anyhow::{Context, Result, bail};
 use batches::PromptBatches;
 use checkpoints::Checkpoints;
@@ -71,10 +73,14 @@ pub fn train(
     let mut progress =
         Progress::new(&format!("rl {}", bench.settings.algo.name), stage.schedule.steps, "steps").resumed_at(start);
     let mut epoch_figures = EpochFigures::new();
+    let mut alarms = Alarms::new(bench.settings.data.path_items);
     for step in start..stage.schedule.steps {
         let figures = stage.step(step).with_context(|| format!("step {step} of reinforcement learning"))?;
         let epoch = stage.batches.epoch_of(step);
         log.write("rl", step, epoch, figures.values())?;
+        for sentence in alarms.watch(&figures) {
+            log::warn!("step {step}: {sentence}");
+        }
         progress.note("ioi", figures.get("rollout/ioi"));
         progress.note("length", figures.get("rollout/length"));
         progress.advance(1);

@@ -1,0 +1,102 @@
+//! `bench`: variants and seeds under equal conditions, and a table that says which is better and how sure one can be.
+
+mod cells;
+mod curves;
+mod grid;
+mod results;
+mod statistics;
+mod tables;
+
+pub use grid::Grid;
+
+use crate::durable;
+use crate::experiment;
+use crate::plugins::Registry;
+use crate::settings::Sources;
+use anyhow::{Context, Result, bail};
+use cells::Outcome;
+use serde_json::json;
+use std::path::{Path, PathBuf};
+
+/// How a comparison is run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// The grid file.
+    pub grid: Option<PathBuf>,
+    /// Algorithms to compare, beside the grid's variants.
+    pub algorithms: Vec<String>,
+    /// Seeds in place of the grid's.
+    pub seeds: Vec<u64>,
+    /// Runs at once.
+    pub jobs: usize,
+    /// Folder of the comparison; one that exists goes on.
+    pub out: PathBuf,
+}
+
+/// Runs whatever is not done and writes the tables.
+///
+/// # Errors
+/// The grid or a setting is wrong, the folder cannot be written, or no cell finished.
+pub fn run(order: &Order, sources: &Sources, registry: &Registry, plugins: &[PathBuf]) -> Result<()> {
+    let mut grid = order.grid.as_deref().map(Grid::read).transpose()?.unwrap_or_default();
+    grid.add_algorithms(&order.algorithms);
+    if !order.seeds.is_empty() {
+        grid.seeds.clone_from(&order.seeds);
+    }
+    grid.check()?;
+    let cells = grid.cells(sources, registry)?;
+    std::fs::create_dir_all(&order.out).with_context(|| format!("making {}", order.out.display()))?;
+    let outcomes = cells::run_all(&cells, &order.out, order.jobs, plugins)?;
+    let names: Vec<String> = grid.variants.iter().map(|variant| variant.name.clone()).collect();
+    let text = write_tables(&grid, &cells[0], &outcomes, &names, &order.out)?;
+    write_manifest(&grid, &outcomes, registry, &order.out)?;
+    println!("\n{text}\n{}", order.out.display());
+    Ok(())
+}
+
+fn write_tables(grid: &Grid, cell: &grid::Cell, outcomes: &[Outcome], names: &[String], out: &Path) -> Result<String> {
+    let results = results::read(outcomes)?;
+    if results.is_empty() {
+        bail!("no cell finished; {} holds their logs", out.join("cells").display());
+    }
+    let cutoff = cell.settings.evaluation.cutoffs.iter().copied().max().unwrap_or(1);
+    let figures = tables::figures(&cell.settings.evaluator.names, cutoff);
+    let title = if grid.title.is_empty() { "Comparison" } else { &grid.title };
+    let summary = tables::Summary::new(title, &results, names, &figures);
+    summary.write(out)?;
+    let (tests, tests_csv) = tables::tests(&results, names, grid.reference(), &figures);
+    durable::write_file(&out.join("tests.md"), tests.as_bytes())?;
+    durable::write_file(&out.join("tests.csv"), tests_csv.as_bytes())?;
+    curves::draw(outcomes, names, &out.join("curves"))?;
+    let mut text = format!("{}\n{tests}", summary.to_markdown());
+    for outcome in outcomes {
+        if let Err(error) = &outcome.run {
+            text += &format!("\nfailed: {}, seed {}: {error}", outcome.variant, outcome.seed);
+        }
+    }
+    Ok(text)
+}
+
+/// What it takes to do the same again.
+fn write_manifest(grid: &Grid, outcomes: &[Outcome], registry: &Registry, out: &Path) -> Result<()> {
+    let runs = outcomes.iter().map(|outcome| {
+        let data = outcome.run.as_ref().ok().and_then(|run| {
+            let text = std::fs::read_to_string(run.join("manifest.json")).ok()?;
+            serde_json::from_str::<serde_json::Value>(&text).ok()?.get("data_hash").cloned()
+        });
+        json!({
+            "variant": outcome.variant, "seed": outcome.seed, "data_hash": data,
+            "run": outcome.run.as_ref().ok(), "error": outcome.run.as_ref().err(),
+        })
+    });
+    let manifest = json!({
+        "command": std::env::args().collect::<Vec<_>>(),
+        "version": env!("CARGO_PKG_VERSION"),
+        "seeds": grid.seeds,
+        "reference": grid.reference(),
+        "components": experiment::provenance(registry)?,
+        "cells": runs.collect::<Vec<_>>(),
+    });
+    durable::write_file(&out.join("manifest.json"), format!("{manifest:#}\n").as_bytes())?;
+    Ok(())
+}

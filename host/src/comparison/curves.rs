@@ -1,0 +1,112 @@
+//! Learning curves as SVG: one drawing a metric, one line a variant, the mean over its seeds.
+
+use super::cells::Outcome;
+use super::statistics::mean;
+use anyhow::{Result, anyhow};
+use plotters::prelude::*;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Metrics that are drawn: name in the log, file, heading.
+const CURVES: [(&str, &str, &str); 8] = [
+    ("rollout/ioi", "ioi", "IoI of rollouts (nats)"),
+    ("rollout/ior", "ior", "IoR of rollouts (ranks)"),
+    ("rollout/ctr", "ctr", "CTR of rollouts"),
+    ("rollout/length", "length", "Length of rollouts (items)"),
+    ("algorithm/kl", "kl", "KL to the reference (nats)"),
+    ("algorithm/entropy", "entropy", "Entropy (nats)"),
+    ("algorithm/advantage_variance", "advantage_variance", "Variance of advantages"),
+    ("algorithm/zero_variance_groups", "zero_variance_groups", "Share of groups without variance"),
+];
+/// Points of a line.
+const POINTS: usize = 40;
+
+/// Values of one metric by step, seed after seed.
+type Series = BTreeMap<u64, Vec<f64>>;
+
+/// Draws every curve that some cell logged into `folder`.
+///
+/// # Errors
+/// A log is malformed or a drawing cannot be written.
+pub fn draw(outcomes: &[Outcome], order: &[String], folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder)?;
+    let mut logs: BTreeMap<&str, BTreeMap<String, Series>> = BTreeMap::new();
+    for outcome in outcomes {
+        if let Ok(run) = &outcome.run {
+            read(run, logs.entry(&outcome.variant).or_default())?;
+        }
+    }
+    for (metric, file, heading) in CURVES {
+        let lines: Vec<(&str, Vec<(f64, f64)>)> = order
+            .iter()
+            .filter_map(|name| Some((name.as_str(), smoothed(logs.get(name.as_str())?.get(metric)?))))
+            .collect();
+        if !lines.is_empty() {
+            chart(&folder.join(format!("{file}.svg")), heading, &lines)?;
+        }
+    }
+    Ok(())
+}
+
+fn read(run: &Path, metrics: &mut BTreeMap<String, Series>) -> Result<()> {
+    for line in std::fs::read_to_string(run.join("metrics.jsonl"))?.lines() {
+        let row: Value = serde_json::from_str(line)?;
+        let (Some("rl"), Some(step), Some(values)) =
+            (row["stage"].as_str(), row["step"].as_u64(), row["values"].as_object())
+        else {
+            continue;
+        };
+        for (name, value) in values {
+            if let Some(value) = value.as_f64() {
+                metrics.entry(name.clone()).or_default().entry(step).or_default().push(value);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Means over seeds, then over neighbouring steps.
+fn smoothed(series: &Series) -> Vec<(f64, f64)> {
+    let points: Vec<(f64, f64)> = series.iter().map(|(step, values)| (*step as f64, mean(values))).collect();
+    points
+        .chunks(points.len().div_ceil(POINTS).max(1))
+        .map(|part| {
+            let (steps, values): (Vec<f64>, Vec<f64>) = part.iter().copied().unzip();
+            (mean(&steps), mean(&values))
+        })
+        .collect()
+}
+
+fn chart(path: &Path, heading: &str, lines: &[(&str, Vec<(f64, f64)>)]) -> Result<()> {
+    let failed = |error: &dyn std::fmt::Display| anyhow!("drawing {}: {error}", path.display());
+    let all = || lines.iter().flat_map(|(_, points)| points.iter().copied());
+    let last = all().map(|(step, _)| step).fold(1.0, f64::max);
+    let (low, high) = all().fold((f64::MAX, f64::MIN), |(low, high), (_, value)| (low.min(value), high.max(value)));
+    let margin = ((high - low) * 0.05).max(1e-6);
+    let root = SVGBackend::new(path, (720, 420)).into_drawing_area();
+    root.fill(&WHITE).map_err(|error| failed(&error))?;
+    let mut chart = ChartBuilder::on(&root)
+        .caption(heading, ("sans-serif", 18))
+        .margin(10)
+        .x_label_area_size(36)
+        .y_label_area_size(56)
+        .build_cartesian_2d(0.0..last, low - margin..high + margin)
+        .map_err(|error| failed(&error))?;
+    chart.configure_mesh().x_desc("step").light_line_style(WHITE).draw().map_err(|error| failed(&error))?;
+    for (index, (name, points)) in lines.iter().enumerate() {
+        let colour = Palette99::pick(index).to_rgba();
+        chart
+            .draw_series(LineSeries::new(points.iter().copied(), colour.stroke_width(2)))
+            .map_err(|error| failed(&error))?
+            .label(*name)
+            .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 16, y)], colour.stroke_width(2)));
+    }
+    chart
+        .configure_series_labels()
+        .background_style(WHITE.mix(0.8))
+        .border_style(BLACK.mix(0.3))
+        .draw()
+        .map_err(|error| failed(&error))?;
+    root.present().map_err(|error| failed(&error))
+}

@@ -1,0 +1,97 @@
+//! `bench` over the real binary: a killed comparison goes on, and its tables are those of one that was not.
+#![allow(clippy::unwrap_used)]
+
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+const GRID: &str = r#"
+title = "Two estimators"
+preset = "demo"
+seeds = [0, 1]
+set = [
+  "data.world.users=200", "data.world.items=80", "data.world.interactions=30", "reward_training.epochs=2",
+  "imitation.epochs=1", "policy.d_model=16", "policy.d_ff=16", "policy.layers=1", "rl.prompts=4", "rl.group=4",
+  "rl.steps=6", "rl.checkpoint_every=2", "rl.validation_prompts=8", "evaluation.prompts=16", "evaluation.beams=5",
+  "evaluation.cutoffs=[1, 5]",
+]
+[[variant]]
+name = "prorl"
+[[variant]]
+name = "reinforce"
+set = ["algo.name=reinforce"]
+"#;
+
+fn bench(folder: &Path, arguments: &[&str]) -> Command {
+    let beside = std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().join("prorl-host");
+    let mut command = Command::new(beside);
+    command.current_dir(folder).arg("bench").args(arguments).env("OMP_WAIT_POLICY", "passive");
+    command
+}
+
+fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+fn folder_with_grid(grid: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("grid.toml"), grid).unwrap();
+    folder
+}
+
+fn tables(out: &Path) -> Vec<(PathBuf, String)> {
+    let files = ["results.md", "results.tex", "results.csv", "results.json", "tests.md", "tests.csv", "curves/ioi.svg"];
+    files.iter().map(|file| (PathBuf::from(file), std::fs::read_to_string(out.join(file)).unwrap())).collect()
+}
+
+#[test]
+fn a_killed_comparison_goes_on_to_the_same_tables() {
+    let whole = folder_with_grid(GRID);
+    let output = bench(whole.path(), &["--grid=grid.toml", "--out=out"]).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+
+    let broken = folder_with_grid(GRID);
+    let mut command = bench(broken.path(), &["--grid=grid.toml", "--out=out"]);
+    let mut child = command.process_group(0).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let (started, first) = (Instant::now(), broken.path().join("out/cells/prorl/seed-0/done"));
+    while !first.exists() {
+        assert!(started.elapsed() < Duration::from_secs(300), "the first cell never finished");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    std::thread::sleep(Duration::from_millis(700)); // into the second cell
+    let killed = Command::new("kill").args(["-9", "--", &format!("-{}", child.id())]).status().unwrap();
+    assert!(killed.success());
+    child.wait().unwrap();
+    assert!(!broken.path().join("out/results.md").exists(), "it was killed too late");
+
+    let output = bench(broken.path(), &["--grid=grid.toml", "--out=out"]).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+    for ((name, one), (_, other)) in tables(&whole.path().join("out")).iter().zip(tables(&broken.path().join("out"))) {
+        assert_eq!(*one, other, "{} differs", name.display());
+    }
+    let manifest = std::fs::read_to_string(broken.path().join("out/manifest.json")).unwrap();
+    assert!(manifest.contains("data_hash") && manifest.contains("sha256"), "{manifest}");
+}
+
+#[test]
+fn a_failed_cell_is_reported_and_the_others_are_compared() {
+    let grid =
+        GRID.replace("seeds = [0, 1]", "seeds = [0]").replace("algo.name=reinforce", "algo.name=rloo\", \"rl.group=1");
+    let folder = folder_with_grid(&grid);
+    let output = bench(folder.path(), &["--grid=grid.toml", "--out=out"]).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+    let shown = text(&output);
+    assert!(shown.contains("failed: reinforce, seed 0") && shown.contains("rl.group"), "{shown}");
+    assert!(shown.contains("| prorl |"), "{shown}");
+}
+
+#[test]
+fn a_wrong_setting_is_named_before_anything_runs() {
+    let folder = folder_with_grid(&GRID.replace("algo.name=reinforce", "algo.gama=1"));
+    let output = bench(folder.path(), &["--grid=grid.toml", "--out=out"]).output().unwrap();
+    assert!(!output.status.success());
+    let shown = text(&output);
+    assert!(shown.contains("variant `reinforce`") && shown.contains("algo.gamma"), "{shown}");
+    assert!(!folder.path().join("out").exists());
+}
