@@ -5,7 +5,7 @@ use crate::metric_log::MetricLog;
 use crate::plugins::{ForeignPolicy, Registry};
 use crate::report;
 use crate::run_folder::RunFolder;
-use crate::stages::evaluation::{Judge, evaluate};
+use crate::stages::evaluation::{Judge, Judged, evaluate};
 use crate::stages::reward_model::TrainedReward;
 use crate::stages::{codes, imitation, reinforcement, reward_model};
 use crate::training::weights;
@@ -74,7 +74,7 @@ pub fn run(bench: &Workbench, run: &RunFolder, until: Until) -> Result<()> {
             watch.timed("evaluation of imitation", || evaluate(bench, &mut imitator, &mut rewards, "imitation"))?;
         let name = bench.settings.algo.name.clone();
         let after = watch.timed("evaluation", || evaluate(bench, &mut policy, &mut rewards, &name))?;
-        let results = [("imitation".to_owned(), before), (name, after)];
+        let results: Vec<_> = rows(bench, "imitation", before).into_iter().chain(rows(bench, &name, after)).collect();
         finish(bench, run, &results, &rewards, curve, &watch)?;
     }
     Ok(())
@@ -143,7 +143,13 @@ pub fn judge(bench: &Workbench, run: &RunFolder, checkpoint: Option<&std::path::
         label = path.display().to_string();
     }
     let result = watch.timed("evaluation", || evaluate(bench, &mut policy, &mut rewards, &label))?;
-    finish(bench, run, &[(label, result)], &rewards, Vec::new(), &watch)
+    finish(bench, run, &rows(bench, &label, result), &rewards, Vec::new(), &watch)
+}
+
+/// A policy's rows of the tables: itself, and itself re-ranked by the reward model.
+fn rows(bench: &Workbench, label: &str, judged: Judged) -> Vec<(String, Evaluation)> {
+    let re_ranked = format!("{label}{}{}", report::BEST_OF, bench.settings.evaluation.beams);
+    vec![(label.to_owned(), judged.beams), (re_ranked, judged.best_of)]
 }
 
 /// What a person needs to know of the plugins that took part.

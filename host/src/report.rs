@@ -11,6 +11,9 @@ use prorl_sdk::metrics::Direction;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
+/// Between a policy's name and the number of beams from which the reward model chose one.
+pub const BEST_OF: &str = " best-of-";
+
 /// Writes all tables of a run and gives the main ones as text for a terminal.
 ///
 /// # Errors
@@ -84,7 +87,8 @@ fn all_figures(results: &[(String, Evaluation)]) -> Table {
 
 /// The last policy's differences to the first, paired over prompts.
 fn paired(bench: &Workbench, results: &[(String, Evaluation)]) -> Option<Table> {
-    let [(before, first), .., (after, last)] = results else { return None };
+    let plain: Vec<_> = results.iter().filter(|(label, _)| !label.contains(BEST_OF)).collect();
+    let [(before, first), .., (after, last)] = plain[..] else { return None };
     let k = bench.settings.evaluation.cutoffs.iter().copied().max().unwrap_or(1);
     let columns = vec![
         Column::new("Difference", Direction::None, 4),

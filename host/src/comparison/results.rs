@@ -1,6 +1,7 @@
 //! What the finished cells found, read back from their tables.
 
 use super::cells::Outcome;
+use crate::report::BEST_OF;
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -31,7 +32,9 @@ pub fn read(outcomes: &[Outcome]) -> Result<Results> {
         let tables = folder.join("tables");
         let found = read_cell(&tables).with_context(|| format!("reading {}", tables.display()))?;
         for (label, found) in found {
-            let row = if label == IMITATION { label } else { outcome.variant.clone() };
+            let (policy, re_ranked) = label.split_once(BEST_OF).map_or((&label[..], None), |(a, n)| (a, Some(n)));
+            let policy = if policy == IMITATION { policy } else { &outcome.variant };
+            let row = re_ranked.map_or(policy.to_owned(), |count| format!("{policy}{BEST_OF}{count}"));
             results.entry(row).or_default().entry(outcome.seed).or_insert(found);
         }
     }

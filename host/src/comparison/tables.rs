@@ -3,6 +3,7 @@
 use super::results::{IMITATION, Results, differences};
 use super::statistics::{bootstrap_interval, deviation, effect_size, holm, mean, t_test, wilcoxon};
 use crate::durable;
+use crate::report::BEST_OF;
 use anyhow::Result;
 use prorl_sdk::metrics::Direction;
 use serde_json::{Value, json};
@@ -54,8 +55,7 @@ struct Spread {
 impl Summary {
     /// Rows in the order given, `imitation` before them.
     pub fn new(title: &str, results: &Results, order: &[String], figures: &[Figure]) -> Self {
-        let names = std::iter::once(IMITATION.to_owned()).chain(order.iter().cloned());
-        let rows = names.filter_map(|name| {
+        let rows = rows_in_order(results, order).into_iter().filter_map(|name| {
             let seeds = results.get(&name)?;
             let cells = figures.iter().map(|figure| {
                 let values: Vec<f64> =
@@ -169,6 +169,16 @@ impl Summary {
     }
 }
 
+/// `imitation`, then the variants, each with its re-ranked rows behind it.
+fn rows_in_order(results: &Results, order: &[String]) -> Vec<String> {
+    let names = std::iter::once(IMITATION).chain(order.iter().map(String::as_str));
+    let family = |name: &str| {
+        let re_ranked = format!("{name}{BEST_OF}");
+        results.keys().filter(move |row| **row == *name || row.starts_with(&re_ranked)).cloned().collect::<Vec<_>>()
+    };
+    names.flat_map(family).collect()
+}
+
 fn markdown_row(cells: &[String]) -> String {
     format!("| {} |", cells.join(" | "))
 }
@@ -187,7 +197,7 @@ struct Test {
 /// Every row against the reference in every figure that prompts have, as Markdown and CSV. p-values are two-sided and
 /// corrected by Holm over the whole table, each kind of test for itself.
 pub fn tests(results: &Results, order: &[String], reference: &str, figures: &[Figure]) -> (String, String) {
-    let rows = std::iter::once(IMITATION.to_owned()).chain(order.iter().cloned()).filter(|row| row != reference);
+    let rows = rows_in_order(results, order).into_iter().filter(|row| row != reference);
     let tests: Vec<Test> = rows
         .flat_map(|row| figures.iter().filter_map(move |figure| test(results, &row, reference, &figure.key)))
         .collect();

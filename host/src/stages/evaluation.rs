@@ -11,7 +11,8 @@ use crate::stages::reward_model::TrainedReward;
 use crate::workbench::Workbench;
 use anyhow::{Result, bail};
 use prorl_sdk::policy::Decoding;
-use prorl_sdk::prompts::Prompts;
+use prorl_sdk::prompts::{Paths, Prompts};
+use prorl_sdk::reward_model::PathScores;
 use tch::{Kind, Tensor, no_grad};
 
 /// A reward model that scores validation paths during training.
@@ -63,7 +64,15 @@ pub fn validation_prompts(bench: &Workbench, count: usize) -> Option<Prompts> {
     Some(Prompts { target, ..prompts })
 }
 
-/// Judges `policy` on the prompts of the chosen split by every evaluator.
+/// A policy's figures on the prompts of the chosen split.
+pub struct Judged {
+    /// Of its likeliest beams.
+    pub beams: Evaluation,
+    /// Of the one beam that the reward model prefers: what re-ranking alone can do, without any learning.
+    pub best_of: Evaluation,
+}
+
+/// Judges `policy` on the prompts of the chosen split by every evaluator; the first of them re-ranks.
 ///
 /// # Errors
 /// There is no prompt, or a plugin fails.
@@ -72,7 +81,7 @@ pub fn evaluate(
     policy: &mut ForeignPolicy,
     evaluators: &mut [TrainedReward],
     label: &str,
-) -> Result<Evaluation> {
+) -> Result<Judged> {
     let settings = &bench.settings.evaluation;
     let examples = match settings.split {
         EvaluationSplit::Test => bench.examples(&bench.dataset.test),
@@ -85,16 +94,17 @@ pub fn evaluate(
     let attributes = bench.attributes();
     let wanted = &bench.settings.evaluator.names;
     let decoding = Decoding::beam(settings.beams);
-    let mut evaluation = Evaluation::new(&settings.cutoffs);
+    let new = || Evaluation::new(&settings.cutoffs);
+    let mut judged = Judged { beams: new(), best_of: new() };
     let mut progress = Progress::new(&format!("evaluation of {label}"), count as u64, "prompts");
     let rows: Vec<u32> = (0..count as u32).collect();
     for rows in rows.chunks(settings.batch as usize) {
         let prompts = examples.prompts(rows);
-        no_grad(|| judge_batch(policy, evaluators, wanted, &prompts, &decoding, &attributes, &mut evaluation))?;
+        no_grad(|| judge_batch(policy, evaluators, wanted, &prompts, &decoding, &attributes, &mut judged))?;
         progress.advance(rows.len() as u64);
     }
     progress.finish();
-    Ok(evaluation)
+    Ok(judged)
 }
 
 fn judge_batch(
@@ -104,15 +114,31 @@ fn judge_batch(
     prompts: &Prompts,
     decoding: &Decoding,
     attributes: &Attributes,
-    evaluation: &mut Evaluation,
+    judged: &mut Judged,
 ) -> Result<()> {
     let paths = policy.rollout(prompts, decoding)?.paths();
-    evaluation.add_shapes(prompts, &paths, attributes);
-    for evaluator in evaluators.iter_mut().filter(|evaluator| wanted.contains(&evaluator.name)) {
-        let scores = evaluator.model.score_paths(prompts, &paths)?;
-        evaluation.add_reactions(&evaluator.name, &paths, &scores);
+    let Some(reward) = evaluators.first_mut() else { bail!("there is no reward model to judge by") };
+    let best = preferred(&paths, &reward.model.score_paths(prompts, &paths)?);
+    for (paths, evaluation) in [(&paths, &mut judged.beams), (&best, &mut judged.best_of)] {
+        evaluation.add_shapes(prompts, paths, attributes);
+        for evaluator in evaluators.iter_mut().filter(|evaluator| wanted.contains(&evaluator.name)) {
+            let scores = evaluator.model.score_paths(prompts, paths)?;
+            evaluation.add_reactions(&evaluator.name, paths, &scores);
+        }
     }
     Ok(())
+}
+
+/// Of every prompt's paths the one with the largest IoI. // [B, 1, P]
+fn preferred(paths: &Paths, scores: &PathScores) -> Paths {
+    let best = path_metrics::reaction(paths, scores, i64::MAX).ioi.argmax(1, true); // [B, 1]
+    let width = paths.items.size()[2];
+    Paths {
+        items: paths.items.gather(1, &best.unsqueeze(-1).expand([-1, 1, width], false), false),
+        length: paths.length.gather(1, &best, false),
+        stopped: paths.stopped.gather(1, &best, false),
+        tokens: None,
+    }
 }
 
 impl Workbench {
