@@ -81,10 +81,21 @@ impl KlEstimator {
             Self::K1 => k1(&current.digits, &reference.digits),
             Self::K2 => k2(&current.digits, &reference.digits),
             Self::K3 => k3(&current.digits, &reference.digits),
-            Self::Exact => exact(distribution(current)?, distribution(reference)?),
+            Self::Exact => exact_of_choices(distribution(current)?, distribution(reference)?, paths),
         }; // [B, G, P + 1, L]
         Ok(actions::mean_over_digits(&estimate, paths))
     }
+}
+
+/// [`exact`] where a choice was made, 0 elsewhere: most places of distributions `[B, G, P + 1, L, C]` lie behind the ends
+/// of paths, and cost as much as the others. // [B, G, P + 1, L]
+fn exact_of_choices(current: &Tensor, reference: &Tensor, paths: &Paths) -> Tensor {
+    let made = actions::choices(paths, current.size()[3]); // [B, G, P + 1, L]
+    let places = made.flatten(0, -1).nonzero().squeeze_dim(-1); // [n]
+    let at = |distribution: &Tensor| distribution.flatten(0, 3).index_select(0, &places); // [n, C]
+    let values = exact(&at(current), &at(reference)); // [n]
+    let none = values.new_zeros([made.numel() as i64], (values.kind(), values.device()));
+    none.index_copy(0, &places, &values).view_as(&made)
 }
 
 fn distribution(log_probs: &ActionLogProbs) -> Result<&Tensor> {

@@ -52,6 +52,17 @@ pub fn cuts(items: &[u32], coherent: impl Fn(u32, u32) -> bool, rules: RunRules)
         .map(move |run| Cut { history: run.start - rules.history..run.start, run })
 }
 
+/// Every coherent run that ends where a maximal one ends, with at least one item and at most `history` before it.
+///
+/// Where [`cuts`] finds one example, these are up to `max_run - 1`; all lead to the same target.
+pub fn sub_runs(items: &[u32], coherent: impl Fn(u32, u32) -> bool, rules: RunRules) -> impl Iterator<Item = Cut> {
+    runs(items, coherent).flat_map(move |run| {
+        let first = run.start.max(1).max(run.end.saturating_sub(rules.max_run));
+        let last = (run.end + 1).saturating_sub(rules.min_run);
+        (first..last).map(move |start| Cut { history: start.saturating_sub(rules.history)..start, run: start..run.end })
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,7 +88,30 @@ mod tests {
         assert_eq!(cuts(&[11], same_tens, RULES).count(), 0);
     }
 
+    #[test]
+    fn sub_runs_of_the_worked_example() {
+        let items = [11, 12, 21, 13, 14, 31, 32, 33, 41, 42, 43, 44];
+        let found: Vec<Cut> = sub_runs(&items, same_tens, RULES).collect();
+        let cut = |history, run| Cut { history, run };
+        // 11 12 begins the sequence, so that nothing precedes it; of 41 42 43 44 the last three and the last two fit.
+        let expected = [cut(1..3, 3..5), cut(3..5, 5..8), cut(4..6, 6..8), cut(7..9, 9..12), cut(8..10, 10..12)];
+        assert_eq!(found, expected);
+    }
+
     proptest! {
+        #[test]
+        fn sub_runs_hold_every_example(items in prop::collection::vec(0u32..40, 0..60)) {
+            let found: Vec<Cut> = sub_runs(&items, same_tens, RULES).collect();
+            for cut in cuts(&items, same_tens, RULES) {
+                prop_assert!(found.contains(&cut));
+            }
+            for cut in found {
+                prop_assert!(cut.history.end == cut.run.start && (1..=RULES.history).contains(&cut.history.len()));
+                prop_assert!((2..=RULES.max_run).contains(&cut.run.len()));
+                prop_assert!(items[cut.run].windows(2).all(|pair| same_tens(pair[0], pair[1])));
+            }
+        }
+
         #[test]
         fn runs_partition_and_are_coherent_and_maximal(items in prop::collection::vec(0u32..40, 0..60)) {
             let runs: Vec<_> = runs(&items, same_tens).collect();

@@ -1,6 +1,7 @@
 //! The one form of a data set that everything downstream uses.
 
 use crate::catalogue::Catalogue;
+use crate::coherent::{self, RunRules};
 use crate::error::DataError;
 use crate::options::ReadOptions;
 use crate::report::ReadReport;
@@ -68,6 +69,20 @@ impl Dataset {
     pub fn open(path: &Path, options: &ReadOptions) -> Result<Self, DataError> {
         options.check()?;
         read::open(path, options)
+    }
+
+    /// An example of every coherent run inside the training sequences, whatever precedes it
+    /// ([`coherent::sub_runs`]). Lengths in items; `max_run` counts the target too.
+    pub fn sub_runs(&self, history: usize, max_run: usize) -> Vec<Example> {
+        let rules = RunRules { history, min_run: 2, max_run };
+        let coherent = |a, b| self.catalogue.share_attribute(a, b);
+        let examples = self.sequences.iter().flat_map(|items| {
+            coherent::sub_runs(items, coherent, rules).filter_map(|cut| {
+                let (&target, path) = items[cut.run].split_last()?;
+                Some(Example { user: None, history: items[cut.history].to_vec(), path: path.to_vec(), target })
+            })
+        });
+        examples.collect()
     }
 
     /// SHA-256 over the files read and the options, as hexadecimal digits. Equal hashes mean equal data sets.

@@ -10,7 +10,9 @@ mod training;
 pub use components::{Component, EvaluatorSettings};
 pub use data::DataSettings;
 pub use evaluation::{Evaluation, EvaluationSplit};
-pub use training::{Imitation, ImitationSelection, LearningRateShape, PromptTargets, RewardTraining, Rl, RlSelection};
+pub use training::{
+    Imitation, ImitationExamples, ImitationSelection, LearningRateShape, PromptTargets, RewardTraining, Rl, RlSelection,
+};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -7,6 +7,7 @@ use crate::plugins::{ForeignPolicy, ForeignRewardModel};
 use crate::progress::Progress;
 use crate::random_streams::seed_torch;
 use crate::settings::schema::EvaluationSplit;
+use crate::settings::schema::ImitationExamples;
 use crate::stages::reward_model::TrainedReward;
 use crate::workbench::Workbench;
 use anyhow::{Result, bail};
@@ -150,6 +151,18 @@ impl Workbench {
             self.settings.data.path_items as usize,
             self.device,
         )
+    }
+
+    /// What the policy imitates.
+    pub fn imitated(&self) -> Examples {
+        let data = &self.settings.data;
+        match self.settings.imitation.examples {
+            ImitationExamples::Examples => self.examples(&self.dataset.train),
+            ImitationExamples::SubRuns => {
+                // A path has one item less than its run, and room for its stop.
+                self.examples(&self.dataset.sub_runs(data.history as usize, data.path_items as usize))
+            }
+        }
     }
 
     /// Items that some sequence holds: targets are drawn from them, for nothing is known of the others. // [N]

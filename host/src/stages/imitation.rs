@@ -66,7 +66,7 @@ pub fn trained(bench: &Workbench, codes: &CodeTable, judge: &mut Judge<'_>) -> R
 fn train(bench: &Workbench, policy: &mut ForeignPolicy, judge: &mut Judge<'_>) -> Result<Value> {
     let settings = &bench.settings.imitation;
     let started = Instant::now();
-    let (train, validation) = (bench.examples(&bench.dataset.train), bench.examples(&bench.dataset.validation));
+    let (train, validation) = (bench.imitated(), bench.examples(&bench.dataset.validation));
     if train.is_empty() {
         bail!("there is no training example; `prorl-host data stats` shows what was dropped and why");
     }

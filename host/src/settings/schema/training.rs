@@ -34,6 +34,8 @@ pub struct RewardTraining {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Imitation {
+    /// What is imitated.
+    pub examples: ImitationExamples,
     /// Most passes over the data.
     #[schemars(range(min = 0))]
     pub epochs: i64,
@@ -136,6 +138,18 @@ pub enum LearningRateShape {
     Constant,
 }
 
+/// What the policy imitates.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ImitationExamples {
+    /// The training examples: maximal coherent runs after a whole history.
+    #[default]
+    Examples,
+    /// Every coherent run inside the training sequences, from whichever item and after whatever history; for data
+    /// with few examples.
+    SubRuns,
+}
+
 /// Which epoch's imitation policy is kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ImitationSelection {
@@ -189,6 +203,7 @@ impl Default for RewardTraining {
 impl Default for Imitation {
     fn default() -> Self {
         Self {
+            examples: ImitationExamples::Examples,
             epochs: 200,
             batch: 1024,
             learning_rate: 5e-3,

@@ -43,7 +43,7 @@ pub struct Weights {
 }
 
 impl Weights {
-    /// Fresh weights as `T5PreTrainedModel._init_weights` draws them.
+    /// Fresh weights as `T5PreTrainedModel._init_weights` draws them, but for the relative biases, whose deviation is a parameter.
     pub fn fresh(parameters: &T5Parameters, vocabulary: i64, device: Device) -> Self {
         let fresh = Fresh { parameters, device };
         Self {
@@ -104,10 +104,10 @@ impl Fresh<'_> {
     }
 
     fn stack(&self, cross: bool) -> Stack {
-        let T5Parameters { buckets, heads, d_model, layers, .. } = *self.parameters;
+        let T5Parameters { buckets, heads, layers, relative_bias_deviation, .. } = *self.parameters;
         Stack {
             blocks: (0..layers).map(|_| self.block(cross)).collect(),
-            relative_bias: self.normal(&[buckets, heads], (d_model as f64).powf(-0.5)),
+            relative_bias: self.normal(&[buckets, heads], relative_bias_deviation),
             final_norm: self.norm(),
         }
     }
