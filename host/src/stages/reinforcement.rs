@@ -168,6 +168,7 @@ impl<'a> Reinforcement<'a> {
         let hidden = behaviour.as_ref().and_then(|it| it.hidden.as_ref()).map(Tensor::shallow_clone);
         let scored = ScoredPaths { hidden, ..rewards::steps(&paths, &scores) };
         figures.describe(&paths, &scored);
+        figures.describe_entropy(&rollout.score);
         let standing = self.standing(step);
         let advantages = self.algorithm.prepare(&scored, &standing, Alone)?;
         figures.add_metrics(&advantages.metrics);

@@ -35,7 +35,7 @@ const ALARMS: [Alarm; 5] = [
                    lower rl.learning_rate or raise algo.penalty.entropy or algo.penalty.beta",
     },
     Alarm {
-        figure: "algorithm/entropy",
+        figure: "policy/entropy",
         wrong: |first, now, _| now < 0.1 * first,
         sentence: "the policy's entropy is a tenth of what it was: it explores no more; lower rl.learning_rate or raise \
                    algo.penalty.entropy",
@@ -117,7 +117,7 @@ mod tests {
             ("rollout/length", 1.7, 1.0, "shrunk"),
             ("rollout/length", 2.0, 9.9, "as long as they may be"),
             ("algorithm/zero_variance_groups", 0.0, 0.9, "teach nothing"),
-            ("algorithm/entropy", 3.0, 0.1, "explores no more"),
+            ("policy/entropy", 3.0, 0.1, "explores no more"),
             ("algorithm/kl", 0.0, 25.0, "nats a path"),
         ] {
             let said = watch(&constant(name, first, then));

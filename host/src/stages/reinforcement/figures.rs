@@ -19,6 +19,7 @@ pub fn declarations() -> Vec<MetricDeclaration> {
         mean("rollout/ioi", "nats", "Gain of the target's log-probability over a path.").up(),
         mean("rollout/ior", "ranks", "Ranks that the target gained over a path.").up(),
         mean("rollout/ctr", "", "Mean click probability of a path's items.").up(),
+        mean("policy/entropy", "nats", "Entropy of the policy over whole paths, estimated from the paths it drew."),
         mean("train/loss", "", "What was minimised."),
         mean("train/gradient_norm", "", "Global norm of the gradient before clipping."),
         mean("train/learning_rate", "", "Learning rate of the step."),
@@ -70,6 +71,12 @@ impl StepFigures {
         let result = body();
         self.put(name, started.elapsed().as_secs_f64());
         result
+    }
+
+    /// Entropy of the policy over whole paths: the mean of `−ln π(path)` over the drawn paths, whose expectation it is
+    /// (of paths drawn from the policy itself: temperature 1, all tokens). `log_prob` is `[B, G]`.
+    pub fn describe_entropy(&mut self, log_prob: &Tensor) {
+        self.put("policy/entropy", -log_prob.mean(Kind::Double).double_value(&[]));
     }
 
     /// Figures of the drawn paths.
@@ -125,5 +132,18 @@ impl EpochFigures {
             validation.map(|score| format!(", validation ioi_max {score:+.3}")).unwrap_or_default()
         );
         json!({ "epoch": epoch, "step": step, "figures": means, "validation": validation })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entropy_is_estimated_from_the_drawn_paths() {
+        // Four equally likely paths have the entropy ln 4, whichever was drawn.
+        let mut figures = StepFigures::new();
+        figures.describe_entropy(&Tensor::full([3, 2], 0.25f64.ln(), (Kind::Float, tch::Device::Cpu)));
+        assert!((figures.get("policy/entropy") - 4f64.ln()).abs() < 1e-6);
     }
 }
