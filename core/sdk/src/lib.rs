@@ -21,6 +21,7 @@ pub mod metrics;
 pub mod moments;
 pub mod parameters;
 pub mod path_baseline;
+pub mod path_details;
 pub mod penalty;
 pub mod policy;
 pub mod prompts;
@@ -46,6 +47,7 @@ pub mod prelude {
     pub use crate::moments::Moments;
     pub use crate::parameters::{Parameters, in_range};
     pub use crate::path_baseline::{Baseline, PathBaseline};
+    pub use crate::path_details::PathDetails;
     pub use crate::penalty::{Penalty, PenaltyParameters};
     pub use crate::policy::{ActionLogProbs, Decoding, Policy, Query, Rollout};
     pub use crate::prompts::{Paths, Prompts};

@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::loss::Loss;
 use crate::metrics::MetricDeclaration;
 use crate::parameters::Parameters;
+use crate::path_details::{self, PathDetails};
 use crate::prompts::{Paths, Prompts};
 use crate::setup::Setup;
 use tch::Tensor;
@@ -89,5 +90,17 @@ pub trait RewardModel: Sized + Send {
     /// The model has no such states.
     fn prefix_states(&mut self, _items: &Tensor) -> Result<Tensor> {
         Err(Error::Unsupported("this reward model has no prefix states".into()))
+    }
+
+    /// Capability `path_details`: how likely the paths' items are, and ranks among items that are new to the user. Only
+    /// evaluations ask for it.
+    ///
+    /// This default asks `next_item_scores` once a column and takes them for logits: a model whose scores are logits
+    /// need only name the capability.
+    ///
+    /// # Errors
+    /// Shapes do not fit.
+    fn path_details(&mut self, prompts: &Prompts, paths: &Paths) -> Result<PathDetails> {
+        path_details::by_next_item_scores(self, prompts, paths)
     }
 }

@@ -3,18 +3,20 @@
 use super::Result;
 use prorl_abi::object::{
     AlgorithmBox, Collective as CollectiveObject, Collective_TO, OPAQUE, Outcome, PolicyBox, RewardModelBox,
-    TokenizerBox,
+    RewardModelObject_TO, TokenizerBox,
 };
+use prorl_abi::record::Record;
 use prorl_abi::tensor::TensorHandle;
 use prorl_abi::{RBox, RResult};
 use prorl_sdk::algorithm::{Advantages, Batch, Collective, LogProbs, Progress, Requirements, ScoredPaths};
 use prorl_sdk::crossing::Crossing;
 use prorl_sdk::error::Error;
-use prorl_sdk::export::adapters::{ItemSequences, NamedTensors};
+use prorl_sdk::export::adapters::{ItemSequences, NamedTensors, RewardModelAdapter};
 use prorl_sdk::loss::Loss;
+use prorl_sdk::path_details::PathDetails;
 use prorl_sdk::policy::{ActionLogProbs, Decoding, Query, Rollout};
 use prorl_sdk::prompts::{Paths, Prompts};
-use prorl_sdk::reward_model::{PathScores, Sequences};
+use prorl_sdk::reward_model::{PathScores, RewardModel, Sequences};
 use prorl_sdk::tokenizer::{Catalogue, CodeTable};
 use tch::Tensor;
 
@@ -38,12 +40,12 @@ pub struct ForeignAlgorithm {
     object: AlgorithmBox,
 }
 
-fn received<T: Crossing>(outcome: Outcome<prorl_abi::record::Record>) -> Result<T> {
+fn received<T: Crossing>(outcome: Outcome<Record>) -> Result<T> {
     let record = outcome.into_result()?;
     Ok(T::from_record(record).map_err(prorl_abi::fault::Fault::from)?)
 }
 
-fn tensors(outcome: Outcome<prorl_abi::record::Record>) -> Result<Vec<(String, Tensor)>> {
+fn tensors(outcome: Outcome<Record>) -> Result<Vec<(String, Tensor)>> {
     Ok(received::<NamedTensors>(outcome)?.tensors)
 }
 
@@ -66,6 +68,12 @@ impl ForeignRewardModel {
     /// The host's view of `object`.
     pub fn new(object: RewardModelBox) -> Self {
         Self { object }
+    }
+
+    /// A model of the host's own, called `name` in faults, in the place of a plugin's.
+    pub fn of_host<M: RewardModel + 'static>(name: &'static str, model: M) -> Self {
+        let boxed = RBox::new(RewardModelAdapter::new(name, model));
+        Self { object: RewardModelObject_TO::from_ptr(boxed, OPAQUE) }
     }
 
     /// See [`prorl_sdk::reward_model::RewardModel::parameters`].
@@ -96,6 +104,11 @@ impl ForeignRewardModel {
         received(self.object.loss(sequences.to_record()))
     }
 
+    /// Capability `path_details`.
+    pub fn path_details(&mut self, prompts: &Prompts, paths: &Paths) -> Result<PathDetails> {
+        received(self.object.invoke("path_details".into(), prompts_and_paths(prompts, paths)))
+    }
+
     /// Capability `prefix_states`.
     pub fn prefix_states(&mut self, items: &Tensor) -> Result<Tensor> {
         let input = ItemSequences { items: items.shallow_clone() }.to_record();
@@ -103,6 +116,14 @@ impl ForeignRewardModel {
         let (_, states) = states.pop().ok_or_else(|| prorl_abi::fault::Fault::from(nothing("prefix_states")))?;
         Ok(states)
     }
+}
+
+/// Argument of capabilities that look at paths.
+fn prompts_and_paths(prompts: &Prompts, paths: &Paths) -> Record {
+    let mut input = paths.to_record();
+    input.put("history", &prompts.history);
+    input.put("target", &prompts.target);
+    input
 }
 
 fn nothing(call: &str) -> Error {
@@ -145,10 +166,7 @@ impl ForeignPolicy {
 
     /// Capability `inspect`.
     pub fn inspect(&mut self, prompts: &Prompts, paths: &Paths) -> Result<Vec<(String, Tensor)>> {
-        let mut input = paths.to_record();
-        input.put("history", &prompts.history);
-        input.put("target", &prompts.target);
-        tensors(self.object.invoke("inspect".into(), input))
+        tensors(self.object.invoke("inspect".into(), prompts_and_paths(prompts, paths)))
     }
 }
 

@@ -117,8 +117,12 @@ impl<T: RewardModel> RewardModelObject for RewardModelAdapter<T> {
         self.calling("loss", |it| Ok(it.loss(&Sequences::from_record(sequences)?)?.to_record()))
     }
 
-    fn invoke(&mut self, capability: RStr<'_>, input: Record) -> Outcome<Record> {
+    fn invoke(&mut self, capability: RStr<'_>, mut input: Record) -> Outcome<Record> {
         self.calling(&capability, |it| match capability.as_str() {
+            "path_details" if T::CAPABILITIES.contains(&"path_details") => {
+                let prompts = Prompts { history: input.take("history")?, target: input.take("target")? };
+                Ok(it.path_details(&prompts, &Paths::from_record(input)?)?.to_record())
+            }
             "prefix_states" if T::CAPABILITIES.contains(&"prefix_states") => {
                 let states = it.prefix_states(&ItemSequences::from_record(input)?.items)?;
                 Ok(named(vec![("states".into(), states)]))

@@ -9,6 +9,7 @@
 
 pub mod chunks;
 pub mod cross_entropy;
+pub mod details;
 pub mod encoder;
 pub mod initial;
 pub mod model;

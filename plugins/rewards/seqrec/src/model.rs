@@ -1,10 +1,11 @@
 //! A reward model made of an encoder.
 
 use crate::encoder::SequenceEncoder;
-use crate::{cross_entropy, paths, prefixes, sequences};
+use crate::{cross_entropy, details, paths, prefixes, sequences};
 use prorl_sdk::error::{Error, Result};
 use prorl_sdk::loss::Loss;
 use prorl_sdk::parameters::Parameters;
+use prorl_sdk::path_details::PathDetails;
 use prorl_sdk::prompts::{Paths, Prompts};
 use prorl_sdk::reward_model::{PathScores, RewardModel, Sequences};
 use prorl_sdk::setup::Setup;
@@ -22,7 +23,7 @@ pub struct SequenceModel<E> {
 impl<E: SequenceEncoder> RewardModel for SequenceModel<E> {
     type Parameters = E::Parameters;
 
-    const CAPABILITIES: &'static [&'static str] = &["prefix_states"];
+    const CAPABILITIES: &'static [&'static str] = &["path_details", "prefix_states"];
 
     fn create(parameters: Self::Parameters, setup: &Setup) -> Result<Self> {
         parameters.validate()?;
@@ -72,6 +73,10 @@ impl<E: SequenceEncoder> RewardModel for SequenceModel<E> {
             self.encoder.item_embedding(),
             &labels.index_select(0, &labelled),
         )))
+    }
+
+    fn path_details(&mut self, prompts: &Prompts, paths: &Paths) -> Result<PathDetails> {
+        details::of_paths(&self.encoder, prompts, paths)
     }
 
     fn prefix_states(&mut self, items: &Tensor) -> Result<Tensor> {

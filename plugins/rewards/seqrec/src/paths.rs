@@ -3,6 +3,7 @@
 use crate::encoder::SequenceEncoder;
 use crate::{prefixes, rank, sequences};
 use prorl_sdk::error::{Error, Result};
+use prorl_sdk::masked;
 use prorl_sdk::prompts::{Paths, Prompts};
 use prorl_sdk::reward_model::PathScores;
 use tch::{Kind, Tensor};
@@ -25,28 +26,28 @@ pub fn score<E: SequenceEncoder>(encoder: &E, prompts: &Prompts, paths: &Paths) 
     Ok(PathScores {
         target_log_prob: spread(&log_prob),
         target_rank: spread(&rank),
-        click_prob: distinct.clicks(&states, embedding),
+        click_prob: masked::keep(&distinct.step_scores(&states, embedding).sigmoid(), &distinct.items.ne(0)),
     })
 }
 
 /// The prefixes that differ: every history, then every history and path up to a valid item.
-struct Distinct {
+pub(crate) struct Distinct {
     /// Items without gaps, one row a path. // [B * G, T]
     sequences: Tensor,
     /// The row of `sequences` that holds each prefix. // [M]
     row: Tensor,
     /// The prompt that each prefix belongs to. // [M]
-    prompt: Tensor,
+    pub(crate) prompt: Tensor,
     /// Items of each prefix. // [M]
     length: Tensor,
     /// The distinct prefix that each column of the scores shows. // [B, G, P + 1]
-    column: Tensor,
+    pub(crate) column: Tensor,
     /// The paths' items, 0 where there is no valid item. // [B, G, P]
-    items: Tensor,
+    pub(crate) items: Tensor,
 }
 
 impl Distinct {
-    fn of(prompts: &Prompts, paths: &Paths) -> Self {
+    pub(crate) fn of(prompts: &Prompts, paths: &Paths) -> Self {
         let (batch, group, path) = paths.sizes();
         let history = prompts.history.size()[1];
         let numbers = (Kind::Int64, paths.items.device());
@@ -80,7 +81,7 @@ impl Distinct {
     }
 
     /// The state after each distinct prefix. // [M, D]
-    fn states<E: SequenceEncoder>(&self, encoder: &E) -> Tensor {
+    pub(crate) fn states<E: SequenceEncoder>(&self, encoder: &E) -> Tensor {
         let states = prefixes::states(encoder, &self.sequences); // [B * G, T, D]
         let last = (&self.length - 1).clamp_min(0); // [M]
         let at = &self.row * states.size()[1] + last; // [M]
@@ -88,17 +89,16 @@ impl Distinct {
         states.flatten(0, 1).index_select(0, &at) * any
     }
 
-    /// `sigmoid(h · E_item)` with the state before each valid item, else 0. // [B, G, P]
-    fn clicks(&self, states: &Tensor, embedding: &Tensor) -> Tensor {
+    /// `h · E_item` with the state before each item; arbitrary where there is no valid item. // [B, G, P]
+    pub(crate) fn step_scores(&self, states: &Tensor, embedding: &Tensor) -> Tensor {
         let before = self.column.narrow(-1, 0, self.items.size()[2]).flatten(0, -1); // [B * G * P]
         let before = states.index_select(0, &before); // [B * G * P, D]
         let item = embedding.index_select(0, &self.items.flatten(0, -1)); // [B * G * P, D]
-        let score = (before * item).sum_dim_intlist(-1, false, None); // [B * G * P]
-        score.sigmoid().view_as(&self.items) * self.items.ne(0).to_kind(states.kind())
+        (before * item).sum_dim_intlist(-1, false, None).view_as(&self.items)
     }
 }
 
-fn check(prompts: &Prompts, paths: &Paths) -> Result<()> {
+pub(crate) fn check(prompts: &Prompts, paths: &Paths) -> Result<()> {
     let history = prompts.history.size();
     let items = paths.items.size();
     let fits = history.len() == 2
