@@ -8,12 +8,13 @@ use crate::plugins::{PluginError, Registry};
 use crate::progress;
 use crate::run_folder::{Manifest, PluginOrigin, RunFolder};
 use crate::settings::{self, KnownComponents, Resolved, Settings, SettingsError, Sources};
+use crate::truth;
 use crate::workbench::Workbench;
 use anyhow::{Context, Result, bail};
 use prorl_abi::fault::FaultKind;
-use prorl_data::{DataError, Dataset};
+use prorl_data::{DataError, Dataset, World};
 use prorl_sdk::export::description::Kind;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use tch::Device;
 
@@ -89,21 +90,22 @@ impl Started {
     }
 
     fn dataset(&self) -> Result<Dataset> {
-        read(&self.resolved()?.settings)
+        Ok(read(&self.resolved()?.settings)?.0)
     }
 
     fn workbench(self) -> Result<(Workbench, Resolved, Option<PathBuf>)> {
         let (resolved, resumed) = (self.resolved()?, self.resumed_folder()?);
         let settings = resolved.settings.clone();
         self.check_parameters(&settings)?;
-        let dataset = read(&settings)?;
+        let (dataset, world) = read(&settings)?;
+        check_truth(&resolved, world.is_some())?;
         if settings.threads > 0 {
             tch::set_num_threads(settings.threads as i32);
         }
         let device = device(&settings.device)?;
         let cache = crate::artefacts::Cache::new(&settings.cache);
         let data_hash = dataset.hash();
-        let bench = Workbench { settings, registry: self.registry, dataset, data_hash, device, cache };
+        let bench = Workbench { settings, registry: self.registry, dataset, world, data_hash, device, cache };
         Ok((bench, resolved, resumed))
     }
 
@@ -144,22 +146,45 @@ impl Started {
 
     fn generate(&self, out: &Path) -> Result<()> {
         let settings = self.resolved()?.settings;
-        let world = prorl_data::World::generate(&settings.data.world)?;
+        let world = World::generate(&settings.data.world)?;
         world.write(out)?;
         println!("wrote a generated world to {}; use it with --data {}", out.display(), out.display());
         Ok(())
     }
 }
 
-fn read(settings: &Settings) -> Result<Dataset> {
+/// The data, and the world that made them if one did.
+fn read(settings: &Settings) -> Result<(Dataset, Option<World>)> {
     let data = &settings.data;
     let options = data.read_options();
-    let dataset = if data.path == "generated" {
-        prorl_data::World::generate(&data.world)?.dataset(&options)?
-    } else {
-        Dataset::open(Path::new(&data.path), &options)?
-    };
-    Ok(dataset)
+    if data.path == "generated" {
+        let world = World::generate(&data.world)?;
+        return Ok((world.dataset(&options)?, Some(world)));
+    }
+    let folder = Path::new(&data.path);
+    Ok((Dataset::open(folder, &options)?, World::beside(folder)?))
+}
+
+/// Only generated users are known well enough to judge by the truth.
+fn check_truth(resolved: &Resolved, generated: bool) -> Result<(), SettingsError> {
+    let settings = &resolved.settings;
+    let names = &settings.evaluator.names;
+    if generated || !names.iter().any(|name| name == truth::NAME) {
+        return Ok(());
+    }
+    let key = "evaluator.names";
+    let others: Vec<&str> = names.iter().map(String::as_str).filter(|name| *name != truth::NAME).collect();
+    let others = if others.is_empty() { "sasrec".to_owned() } else { others.join(",") };
+    let reason = format!(
+        "`truth` is known of generated data only, and {} holds other data; judge by --evaluator {others}",
+        settings.data.path
+    );
+    Err(SettingsError::Conflict {
+        key: key.into(),
+        value: json!(names).to_string(),
+        origin: resolved.origins.of(key),
+        reason,
+    })
 }
 
 fn device(name: &str) -> Result<Device> {

@@ -21,4 +21,5 @@ pub mod settings;
 pub mod stages;
 pub mod tables;
 pub mod training;
+pub mod truth;
 pub mod workbench;

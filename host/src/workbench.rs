@@ -5,7 +5,7 @@ use crate::plugins::{ForeignPolicy, ForeignRewardModel, Registry};
 use crate::random_streams::seed_torch;
 use crate::settings::Settings;
 use anyhow::{Context, Result};
-use prorl_data::Dataset;
+use prorl_data::{Dataset, World};
 use prorl_sdk::export::description::Kind;
 use prorl_sdk::setup::Setup;
 use prorl_sdk::tokenizer::CodeTable;
@@ -20,6 +20,8 @@ pub struct Workbench {
     pub registry: Registry,
     /// The data.
     pub dataset: Dataset,
+    /// The world that made the data, if one did.
+    pub world: Option<World>,
     /// Hash of the data and of how they were read.
     pub data_hash: String,
     /// Where models live.

@@ -9,6 +9,7 @@
 mod files;
 mod generator;
 mod options;
+mod states;
 
 use crate::assembly::{Parts, assemble};
 use crate::catalogue::CatalogueBuilder;
@@ -19,6 +20,7 @@ use crate::interactions::Interactions;
 use crate::options::ReadOptions;
 use crate::report::ReadReport;
 pub use options::WorldOptions;
+pub use states::States;
 use std::path::Path;
 
 /// An item of the world.
@@ -133,12 +135,20 @@ impl World {
     }
 
     /// Writes the world as RecBole atomic files, `generated.inter` and `generated.item`, into a folder that is made if
-    /// it is not there. Reading them gives the same data set.
+    /// it is not there, and how it was made as `generated.world.json`. Reading them gives the same data set.
     ///
     /// # Errors
     /// A file cannot be written.
     pub fn write(&self, folder: &Path) -> Result<(), DataError> {
         files::write(self, folder)
+    }
+
+    /// The world whose files [`World::write`] left in a folder; none if there is no `generated.world.json`.
+    ///
+    /// # Errors
+    /// The file cannot be read, or no world is made that way.
+    pub fn beside(folder: &Path) -> Result<Option<Self>, DataError> {
+        files::options(folder)?.map(|options| Self::generate(&options)).transpose()
     }
 
     fn item(&self, id: u32) -> Option<&WorldItem> {

@@ -4,6 +4,7 @@ use super::components::{self, KnownComponents};
 use super::error::SettingsError;
 use super::origin::Origins;
 use super::schema::Settings;
+use crate::truth;
 use prorl_sdk::export::description::Kind;
 use serde_json::{Value, json};
 
@@ -45,7 +46,8 @@ fn evaluators(settings: &Settings, origins: &Origins, known: &dyn KnownComponent
     let key = "evaluator.names";
     let names = &settings.evaluator.names;
     for (index, name) in names.iter().enumerate() {
-        if known.parameter_schema(Kind::RewardModel, name).is_none() {
+        let host_knows = name == truth::NAME;
+        if !host_knows && known.parameter_schema(Kind::RewardModel, name).is_none() {
             return Err(components::unknown(Kind::RewardModel, name, key.into(), origins.of(key), known));
         }
         if names[..index].contains(name) {

@@ -10,6 +10,7 @@ use crate::progress::Progress;
 use crate::random_streams::{seed_torch, shuffled, stream};
 use crate::training::adamw::{AdamW, AdamWOptions};
 use crate::training::weights;
+use crate::truth::{self, Truth};
 use crate::workbench::Workbench;
 use anyhow::{Context, Result, bail};
 use prorl_sdk::export::description::Kind;
@@ -31,6 +32,8 @@ pub struct TrainedReward {
     pub name: String,
     /// The model, not training.
     pub model: ForeignRewardModel,
+    /// Whether it answers `path_details`.
+    pub details: bool,
     /// Leave-one-out figures on the last items.
     pub test: Ranking,
     /// Seconds that training took when it was done.
@@ -67,7 +70,10 @@ pub fn trained(bench: &Workbench, name: &str) -> Result<TrainedReward> {
         test.get("ndcg@10").unwrap_or(&f64::NAN),
         test.get("mrr@10").unwrap_or(&f64::NAN)
     );
-    Ok(TrainedReward { name: name.into(), model, test, seconds: meta["seconds"].as_f64().unwrap_or_default() })
+    let capabilities = &bench.registry.find(Kind::RewardModel, name)?.description.capabilities;
+    let details = capabilities.iter().any(|capability| capability == "path_details");
+    let seconds = meta["seconds"].as_f64().unwrap_or_default();
+    Ok(TrainedReward { name: name.into(), model, details, test, seconds })
 }
 
 /// Trains `model` and leaves it with the weights of its best epoch.
@@ -231,6 +237,17 @@ impl Users {
     }
 }
 
+/// The true users of a generated world, who need no training; their leave-one-out figures are about the best
+/// that a model of sequences can reach.
+fn true_users(bench: &Workbench) -> Result<TrainedReward> {
+    let Some(world) = &bench.world else { bail!("there is no truth of data that were not generated") };
+    let truth = Truth::new(world, &bench.dataset, bench.settings.data.history as usize, bench.device)?;
+    let mut model = truth.into_evaluator();
+    let longest = bench.settings.reward_training.max_length as usize;
+    let test = rank(&mut model, &Users::new(&bench.dataset.sequences, longest, bench.device)?, 0)?;
+    Ok(TrainedReward { name: truth::NAME.into(), model, details: true, test, seconds: 0.0 })
+}
+
 /// The reward model that training uses, and all evaluators, each trained once.
 ///
 /// # Errors
@@ -238,7 +255,8 @@ impl Users {
 pub fn all(bench: &Workbench) -> Result<Vec<TrainedReward>> {
     let mut names = vec![bench.settings.reward.name.clone()];
     names.extend(bench.settings.evaluator.names.iter().filter(|name| **name != bench.settings.reward.name).cloned());
-    names.iter().map(|name| trained(bench, name).with_context(|| format!("reward model `{name}`"))).collect()
+    let made = |name: &String| if name == truth::NAME { true_users(bench) } else { trained(bench, name) };
+    names.iter().map(|name| made(name).with_context(|| format!("reward model `{name}`"))).collect()
 }
 
 #[cfg(test)]

@@ -17,6 +17,25 @@ fn reading_what_was_written_gives_the_same_data_set() {
     assert_eq!((&made.train, &made.validation, &made.test), (&read.train, &read.validation, &read.test));
     assert_eq!(made.sequences, read.sequences);
     assert_eq!(made.stats(), read.stats());
+    assert_eq!(World::beside(folder.path()).unwrap(), Some(world));
+    assert_eq!(World::beside(tempfile::tempdir().unwrap().path()).unwrap(), None);
+}
+
+/// By hand: from the user's start through all of the user's own clicks.
+#[test]
+fn states_are_those_that_the_users_were_in() {
+    let world = World::generate(&small()).unwrap();
+    let (states, drift) = (world.states(), world.options().drift);
+    let mut vector = world.users()[3].clone();
+    for click in world.clicks().iter().filter(|click| click.user == 3) {
+        let item = &world.items()[click.item].vector;
+        vector.iter_mut().zip(item).for_each(|(a, b)| *a = (1.0 - drift) * *a + drift * b);
+        let found = states.after("u4", click.item).unwrap();
+        assert!(found.iter().zip(&vector).all(|(a, b)| (a - b).abs() < 1e-12));
+    }
+    let never = (0..90).find(|&item| !world.clicks().iter().any(|click| (click.user, click.item) == (3, item)));
+    assert_eq!(states.after("u4", never.unwrap()), None);
+    assert_eq!(states.after("somebody", 0), None);
 }
 
 #[test]
