@@ -86,9 +86,32 @@ pub fn drop_foreign_parameters(layers: &mut [Layer]) {
     }
 }
 
+/// A model keeps its parameters whichever part it plays, so that variants with different reward models are judged by
+/// the same evaluators. Where a higher layer chose another reward model, what a layer set under `reward` for its own
+/// becomes that of the evaluator of its name.
+pub fn keep_as_evaluator(layers: &mut [Layer], known: &dyn KnownComponents) {
+    let Some((reward, _)) = chosen(layers, "reward") else { return };
+    for layer in layers.iter_mut() {
+        let Some(own) = named(layer, "reward").map(|(own, _)| own).filter(|own| *own != reward) else { continue };
+        if known.parameter_schema(Kind::RewardModel, &own).is_none() {
+            continue;
+        }
+        let set = |layer: &Layer, key: &[String]| layer.iter().any(|entry| entry.key == key);
+        for index in 0..layer.len() {
+            let key = &layer[index].key;
+            if key.len() > 1 && key[0] == "reward" && key[1] != "name" {
+                let moved = [&["evaluator".to_owned(), own.clone()], &key[1..]].concat();
+                if !set(layer, &moved) {
+                    layer[index].key = moved;
+                }
+            }
+        }
+    }
+}
+
 /// The evaluator of the reward's name is the reward model itself and takes no parameters of its own.
 ///
-/// Parameters that a layer set before a higher one made that model the reward are left out.
+/// Those that a layer set before a higher one made that model the reward become the reward's.
 ///
 /// # Errors
 /// A layer sets parameters of an evaluator that was the reward model already.
@@ -109,8 +132,9 @@ pub fn share_reward_parameters(layers: &mut [Layer]) -> Result<(), SettingsError
             };
             return Err(SettingsError::Conflict { key: entry.dotted(), value, origin: entry.origin.clone(), reason });
         }
-        log::debug!("`evaluator.{reward}` ({}) is left out: `{reward}` is the reward ({origin})", entry.origin);
-        layers[index].retain(|entry| !own(entry));
+        for entry in layers[index].iter_mut().filter(|entry| own(entry)) {
+            entry.key = [&["reward".to_owned()], &entry.key[2..]].concat();
+        }
     }
     Ok(())
 }

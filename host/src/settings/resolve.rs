@@ -29,6 +29,7 @@ pub struct Resolved {
 /// a file cannot be read. The message names the setting, where it was set, and what would be right.
 pub fn resolve(sources: &Sources, known: &dyn KnownComponents) -> Result<Resolved, SettingsError> {
     let mut layers = layers::collect(sources)?;
+    components::keep_as_evaluator(&mut layers, known);
     components::drop_foreign_parameters(&mut layers);
     components::share_reward_parameters(&mut layers)?;
     let tree = Tree::new(&layers, known)?;

@@ -227,6 +227,24 @@ fn another_component_does_not_inherit_the_parameters_of_the_first() {
 }
 
 #[test]
+fn a_model_keeps_its_parameters_whichever_part_it_plays() {
+    let (_folder, path) = file("[reward]\nname = \"sasrec\"\nlayers = 3\n[evaluator.gru4rec]\nlayers = 2\n");
+    let over = |texts: &[&str]| Sources { files: vec![path.clone()], ..set(texts) };
+    let models = |texts: &[&str]| {
+        let settings = resolve(&over(texts), &Loaded).unwrap().settings;
+        settings.evaluators().iter().map(|it| (it.name.clone(), it.json())).collect::<Vec<_>>()
+    };
+    let expected = [("sasrec".to_owned(), json!({ "layers": 3 })), ("gru4rec".to_owned(), json!({ "layers": 2 }))];
+    assert_eq!(models(&[]), expected);
+    assert_eq!(models(&["reward.name=gru4rec"]), expected);
+    let resolved = resolve(&over(&["reward.name=gru4rec"]), &Loaded).unwrap();
+    assert_eq!(resolved.settings.reward.json(), json!({ "layers": 2 }));
+    let (_folder, again) = file(&resolved.to_toml().unwrap());
+    let again = resolve(&Sources { files: vec![again], ..Sources::default() }, &Loaded).unwrap();
+    assert_eq!(again.settings, resolved.settings);
+}
+
+#[test]
 fn settings_written_as_toml_read_back_to_the_same() {
     let sources = set(&["algo.weights.ctr=0.25", "evaluator.gru4rec.layers=2", "rl.learning_rate=1e-10", "seed=9"]);
     let first = resolve(&sources, &Loaded).unwrap();
