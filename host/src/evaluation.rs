@@ -1,5 +1,8 @@
 //! How good are paths? (method, section 7)
 
+pub mod concentration;
+pub mod figures;
+pub mod path_details;
 pub mod path_metrics;
 pub mod summary;
 

@@ -1,6 +1,7 @@
 //! The final tables: who is better, by how much, under whose eyes.
 
 use crate::evaluation::Evaluation;
+use crate::evaluation::figures::{self, Figure};
 use crate::experiment::Stopwatch;
 use crate::run_folder::RunFolder;
 use crate::stages::reward_model::TrainedReward;
@@ -30,6 +31,8 @@ pub fn write(
     let main = main_table(bench, results);
     let mut text = main.to_text();
     main.write(&folder, "results")?;
+    further_table(bench, results).write(&folder, "further")?;
+    length_table(bench, results).write(&folder, "lengths")?;
     all_figures(results).write(&folder, "all_figures")?;
     for table in [paired(bench, results), Some(reward_table(rewards)), epochs(curve), Some(seconds(watch))] {
         let Some(table) = table else { continue };
@@ -49,27 +52,30 @@ pub fn rewards(rewards: &[TrainedReward]) -> String {
 /// Figures of the best beam, cut at the largest `k`.
 fn main_table(bench: &Workbench, results: &[(String, Evaluation)]) -> Table {
     let k = bench.settings.evaluation.cutoffs.iter().copied().max().unwrap_or(1);
-    let mut columns = Vec::new();
-    for evaluator in &bench.settings.evaluator.names {
-        columns.push((format!("{evaluator}/ioi@{k}"), Column::new(&format!("{evaluator} IoI"), Direction::Up, 3)));
-        columns.push((format!("{evaluator}/ior@{k}"), Column::new(&format!("{evaluator} IoR"), Direction::Up, 1)));
-        columns.push((format!("{evaluator}/ctr@{k}"), Column::new(&format!("{evaluator} CTR"), Direction::Up, 3)));
-    }
-    for (figure, name, direction, digits) in [
-        (format!("coherence@{k}"), "Coherence", Direction::Up, 3),
-        (format!("error@{k}"), "Error", Direction::Down, 4),
-        ("length".into(), "Length", Direction::None, 2),
-        ("repeats".into(), "Repeats", Direction::Down, 4),
-        ("distinct".into(), "Distinct", Direction::None, 0),
-        (format!("hit@{k}"), "Hit", Direction::None, 4),
-    ] {
-        columns.push((figure, Column::new(name, direction, digits)));
-    }
-    let (figures, columns): (Vec<String>, Vec<Column>) = columns.into_iter().unzip();
-    let mut table = Table::new(&format!("Best of {} beams, up to {k} items", bench.settings.evaluation.beams), columns);
-    for (label, evaluation) in results {
-        let known = evaluation.figures();
-        table.row(label, figures.iter().map(|figure| known.get(figure).copied()).collect());
+    let shown = [figures::main(&bench.settings.evaluator.names, k), figures::of_paths(k)].concat();
+    table_of(&format!("Best of {} beams, up to {k} items", bench.settings.evaluation.beams), &shown, results)
+}
+
+/// Figures beyond the method's.
+fn further_table(bench: &Workbench, results: &[(String, Evaluation)]) -> Table {
+    let shown = figures::further(&bench.settings.evaluator.names, &bench.settings.evaluation.cutoffs);
+    table_of("Further figures of the best beam", &shown, results)
+}
+
+/// How many best beams have how many items.
+fn length_table(bench: &Workbench, results: &[(String, Evaluation)]) -> Table {
+    let k = bench.settings.evaluation.cutoffs.iter().copied().max().unwrap_or(1);
+    table_of("Share of best beams by length", &figures::lengths(k), results)
+}
+
+/// A row for every policy, a column for every figure that some policy has.
+fn table_of(title: &str, shown: &[Figure], results: &[(String, Evaluation)]) -> Table {
+    let known: Vec<_> = results.iter().map(|(_, evaluation)| evaluation.figures()).collect();
+    let shown: Vec<_> = shown.iter().filter(|figure| known.iter().any(|it| it.contains_key(&figure.key))).collect();
+    let column = |figure: &&Figure| Column::new(&figure.heading, figure.direction, figure.decimals);
+    let mut table = Table::new(title, shown.iter().map(column).collect());
+    for ((label, _), known) in results.iter().zip(&known) {
+        table.row(label, shown.iter().map(|figure| known.get(&figure.key).copied()).collect());
     }
     table
 }
@@ -123,8 +129,18 @@ fn epochs(curve: &[Value]) -> Option<Table> {
     if curve.is_empty() {
         return None;
     }
-    let figures = ["rollout/ioi", "rollout/ior", "rollout/ctr", "rollout/length", "rollout/repeats", "rollout/invalid"];
-    let mut columns: Vec<Column> = figures.iter().map(|name| Column::new(name, Direction::None, 3)).collect();
+    let figures = [
+        "rollout/ioi",
+        "rollout/ior",
+        "rollout/ctr",
+        "rollout/length",
+        "rollout/stopped",
+        "rollout/repeats",
+        "rollout/invalid",
+        "policy/entropy",
+    ];
+    let short = |name: &str| name.rsplit('/').next().unwrap_or(name).to_owned();
+    let mut columns: Vec<Column> = figures.iter().map(|name| Column::new(&short(name), Direction::None, 3)).collect();
     columns.push(Column::new("validation IoI_max", Direction::None, 3));
     let mut table = Table::new("Epochs", columns);
     for row in curve {

@@ -89,6 +89,8 @@ fn a_whole_run_leaves_tables_metrics_checkpoints_and_provenance() {
         "tables/results.md",
         "tables/results.csv",
         "tables/results.json",
+        "tables/further.md",
+        "tables/lengths.csv",
         "tables/per_prompt.csv",
     ] {
         assert!(run_folder.join(file).is_file(), "{file} is missing");
@@ -96,6 +98,14 @@ fn a_whole_run_leaves_tables_metrics_checkpoints_and_provenance() {
     let results: serde_json::Value =
         serde_json::from_str(&std::fs::read_to_string(run_folder.join("tables/results.json")).unwrap()).unwrap();
     assert!(results.to_string().contains("prorl"), "{results}");
+    assert!(results["rows"][0]["values"]["truth IoI"].is_number(), "{results}");
+    let further = std::fs::read_to_string(run_folder.join("tables/further.csv")).unwrap();
+    for name in ["sasrec success@5", "gru4rec IoR filtered", "truth log-perplexity", "Gini"] {
+        assert!(further.lines().next().unwrap().contains(name), "{name} is missing: {further}");
+    }
+    assert!(learning_metrics(&run_folder)[0]["values"]["policy/entropy"].as_f64().unwrap() > 0.0);
+    let widest = shown.lines().filter(|line| line.contains("IoI")).map(|line| line.chars().count()).max();
+    assert!(widest.unwrap() <= 100, "{shown}");
     assert_eq!(
         learning_metrics(&run_folder).iter().filter(|event| event["values"]["train/loss"].is_number()).count(),
         4
@@ -181,6 +191,11 @@ fn generated_data_can_be_written_read_back_and_described() {
     assert!(written.status.success(), "{}", text(&written));
     let stats = run(folder.path(), &["data", "stats", "--data", "world"]);
     assert!(stats.status.success(), "{}", text(&stats));
+    // Only the world's own note tells that its users are known.
+    std::fs::remove_file(folder.path().join("world/generated.world.json")).unwrap();
+    let unknown = run(folder.path(), &["--preset", "demo", "--data", "world"]);
+    assert_eq!(unknown.status.code(), Some(2), "{}", text(&unknown));
+    assert!(text(&unknown).contains("generated data only"), "{}", text(&unknown));
     let file = std::fs::read_dir(folder.path().join("world")).unwrap().map(|entry| entry.unwrap().path());
     let interactions = file.into_iter().find(|path| path.extension().is_some_and(|it| it == "inter")).unwrap();
     let broken = std::fs::read_to_string(&interactions).unwrap().replacen('\n', "\nonly-one-column\n", 1);

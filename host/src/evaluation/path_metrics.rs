@@ -5,7 +5,7 @@ use prorl_sdk::reward_model::PathScores;
 use tch::{Kind, Tensor};
 
 /// Added to probabilities before their logarithm (method, section 5).
-const EPSILON: f64 = 1e-10;
+pub const EPSILON: f64 = 1e-10;
 
 /// Which items share an attribute, as a table on the device.
 pub struct Attributes {
@@ -34,6 +34,28 @@ pub struct Reaction {
     pub ior: Tensor,
     /// Mean click probability. // [B, K]
     pub ctr: Tensor,
+    /// Rank of the target before the path. // [B, K] float
+    pub rank_before: Tensor,
+    /// Rank of the target after it. // [B, K] float
+    pub rank_after: Tensor,
+}
+
+impl Reaction {
+    /// `1 / rank after − 1 / rank before`: what mean reciprocal rank gains. // [B, K]
+    pub fn reciprocal_rank_gain(&self) -> Tensor {
+        self.rank_after.reciprocal() - self.rank_before.reciprocal()
+    }
+
+    /// 1 where the target stands among the first `k` after the path. // [B, K]
+    pub fn success(&self, k: i64) -> Tensor {
+        self.rank_after.le(k).to_kind(Kind::Float)
+    }
+
+    /// [`Reaction::success`] less the same before the path: 1 where the path brought the target among the first `k`,
+    /// -1 where it drove it out. // [B, K]
+    pub fn success_gain(&self, k: i64) -> Tensor {
+        self.success(k) - self.rank_before.le(k).to_kind(Kind::Float)
+    }
 }
 
 impl Attributes {
@@ -98,6 +120,8 @@ pub fn reaction(paths: &Paths, scores: &PathScores, cut: i64) -> Reaction {
     Reaction {
         ioi: at_end(&log_prob) - at_start(&log_prob),
         ior: at_start(&rank) - at_end(&rank),
+        rank_before: at_start(&rank),
+        rank_after: at_end(&rank),
         ctr: clicks / valid.sum_dim_intlist(-1, false, Kind::Float).clamp_min(1.0),
     }
 }
@@ -164,5 +188,24 @@ mod tests {
         assert!((cut.ioi.double_value(&[0, 0]) - 1.0).abs() < 1e-5);
         assert_eq!(cut.ior.double_value(&[0, 0]), 4.0);
         assert!((cut.ctr.double_value(&[0, 0]) - 0.5).abs() < 1e-6);
+    }
+
+    #[test]
+    fn ranks_tell_success_and_reciprocal_gain() {
+        // From rank 4 to 2, from 2 to 5, from 1 to 1.
+        let reaction = Reaction {
+            ioi: Tensor::zeros([1, 3], (Kind::Float, Device::Cpu)),
+            ior: Tensor::from_slice(&[2f32, -3.0, 0.0]).view([1, 3]),
+            ctr: Tensor::zeros([1, 3], (Kind::Float, Device::Cpu)),
+            rank_before: Tensor::from_slice(&[4f32, 2.0, 1.0]).view([1, 3]),
+            rank_after: Tensor::from_slice(&[2f32, 5.0, 1.0]).view([1, 3]),
+        };
+        let values = |tensor: Tensor| Vec::<f32>::try_from(tensor.view(-1)).unwrap_or_default();
+        assert_eq!(values(reaction.success(2)), [1.0, 0.0, 1.0]);
+        assert_eq!(values(reaction.success_gain(2)), [1.0, -1.0, 0.0]);
+        assert_eq!(values(reaction.success_gain(1)), [0.0, 0.0, 0.0]);
+        for (actual, expected) in values(reaction.reciprocal_rank_gain()).into_iter().zip([0.25, -0.3, 0.0]) {
+            assert!((actual - expected).abs() < 1e-6, "{actual} is not {expected}");
+        }
     }
 }

@@ -1,27 +1,37 @@
 //! From metrics of paths to a policy's figures.
 
 use super::path_metrics::{self, Attributes};
+use super::{concentration, path_details};
+use prorl_sdk::path_details::PathDetails;
 use prorl_sdk::prompts::{Paths, Prompts};
 use prorl_sdk::reward_model::PathScores;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use tch::{Kind, Tensor};
 
 /// Figures of one policy, collected batch by batch.
 ///
 /// A figure is named `metric@k` (the best beam cut to `k` items) or `metric_max@k` (the best of the first `k`
-/// whole beams); figures of an evaluator carry its name in front: `sasrec/ioi@10`.
+/// whole beams); figures of an evaluator carry its name in front: `sasrec/ioi@10`. In `success@k` and
+/// `success_gain@k`, `k` is a rank and the path the whole best beam; in `length_share@k` it is the number of items.
 pub struct Evaluation {
     cutoffs: Vec<i64>,
     per_prompt: BTreeMap<String, Vec<f32>>,
-    recommended: BTreeSet<i64>,
+    recommended: BTreeMap<i64, u64>,
+    known: Vec<i64>,
     largest: i64,
 }
 
 impl Evaluation {
-    /// No prompts yet; `cutoffs` are the `k` of the figures.
-    pub fn new(cutoffs: &[i64]) -> Self {
-        let largest = cutoffs.iter().copied().max().unwrap_or(1);
-        Self { cutoffs: cutoffs.to_vec(), per_prompt: BTreeMap::new(), recommended: BTreeSet::new(), largest }
+    /// No prompts yet; `cutoffs` are the `k` of the figures, `known` the items over which coverage and Gini
+    /// coefficient are taken. // [N]
+    pub fn new(cutoffs: &[i64], known: &Tensor) -> Self {
+        Self {
+            cutoffs: cutoffs.to_vec(),
+            per_prompt: BTreeMap::new(),
+            recommended: BTreeMap::new(),
+            known: Vec::<i64>::try_from(known.to_device(tch::Device::Cpu)).unwrap_or_default(),
+            largest: cutoffs.iter().copied().max().unwrap_or(1),
+        }
     }
 
     /// Adds what can be seen without an evaluator.
@@ -43,7 +53,9 @@ impl Evaluation {
         }
         let best = paths.items.select(1, 0).flatten(0, -1).to_device(tch::Device::Cpu);
         let items = Vec::<i64>::try_from(best).unwrap_or_default();
-        self.recommended.extend(items.into_iter().filter(|&item| item > 0));
+        for item in items.into_iter().filter(|&item| item > 0) {
+            *self.recommended.entry(item).or_default() += 1;
+        }
     }
 
     /// Adds how an evaluator reacts.
@@ -58,6 +70,23 @@ impl Evaluation {
             self.add_max(&format!("{evaluator}/ioi_max@{k}"), &whole.ioi.narrow(1, 0, beams));
             self.add_max(&format!("{evaluator}/ior_max@{k}"), &whole.ior.narrow(1, 0, beams));
             self.add_max(&format!("{evaluator}/ctr_max@{k}"), &whole.ctr.narrow(1, 0, beams));
+            self.add_best(&format!("{evaluator}/success@{k}"), &whole.success(k));
+            self.add_best(&format!("{evaluator}/success_gain@{k}"), &whole.success_gain(k));
+            let (gain, most) = (cut.reciprocal_rank_gain(), whole.reciprocal_rank_gain());
+            self.add_best(&format!("{evaluator}/reciprocal_rank_gain@{k}"), &gain);
+            self.add_max(&format!("{evaluator}/reciprocal_rank_gain_max@{k}"), &most.narrow(1, 0, beams));
+        }
+    }
+
+    /// Adds what an evaluator tells beside its reactions.
+    pub fn add_details(&mut self, evaluator: &str, paths: &Paths, found: &PathDetails) {
+        for k in self.cutoffs.clone() {
+            let cut = path_details::details(paths, found, k);
+            self.add_best(&format!("{evaluator}/ior_filtered@{k}"), &cut.ior_filtered);
+            self.add_best(&format!("{evaluator}/log_perplexity@{k}"), &cut.log_perplexity);
+            let whole = path_details::details(paths, found, i64::MAX).ior_filtered;
+            let beams = k.min(paths.items.size()[1]);
+            self.add_max(&format!("{evaluator}/ior_filtered_max@{k}"), &whole.narrow(1, 0, beams));
         }
     }
 
@@ -75,12 +104,27 @@ impl Evaluation {
         self.per_prompt.entry(name.into()).or_default().extend(values);
     }
 
-    /// Mean over prompts of every figure, and the number of distinct items of all best beams.
+    /// Mean over prompts of every figure, and what only all best beams together have: how many distinct items, which
+    /// share of the known items, their Gini coefficient, how many have which length.
     pub fn figures(&self) -> BTreeMap<String, f64> {
         let mut figures: BTreeMap<String, f64> =
             self.per_prompt.iter().map(|(name, values)| (name.clone(), mean(values))).collect();
         figures.insert("distinct".into(), self.recommended.len() as f64);
+        let counts: Vec<u64> = self.known.iter().map(|item| self.recommended.get(item).copied().unwrap_or(0)).collect();
+        figures.insert("coverage".into(), concentration::coverage(&counts));
+        figures.insert("gini".into(), concentration::gini(&counts));
+        figures.extend(self.length_shares());
         figures
+    }
+
+    /// Share of the best beams that hold 0, 1, … items, as cut for `length`.
+    fn length_shares(&self) -> Vec<(String, f64)> {
+        let Some(lengths) = self.per_prompt.get("length") else { return Vec::new() };
+        let share = |items: i64| {
+            let with = lengths.iter().filter(|&&length| length as i64 == items).count();
+            with as f64 / lengths.len().max(1) as f64
+        };
+        (0..=self.largest).map(|items| (format!("length_share@{items}"), share(items))).collect()
     }
 
     /// Every figure of every prompt, in the order of the prompts.
@@ -113,4 +157,30 @@ fn paths_of_beam(paths: &Paths, start: i64, count: i64) -> Paths {
 
 fn mean(values: &[f32]) -> f64 {
     values.iter().map(|&value| f64::from(value)).sum::<f64>() / values.len().max(1) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::Device;
+
+    #[test]
+    fn all_best_beams_together_have_coverage_gini_and_lengths() {
+        // Two prompts; best beams 1 1 2 and 1; items 1 to 4 are known, item 9 is not.
+        let paths = Paths::from_items(Tensor::from_slice(&[1i64, 1, 2, 0, 1, 9, 0, 0]).view([2, 1, 4]));
+        let prompts = Prompts {
+            history: Tensor::ones([2, 1], (Kind::Int64, Device::Cpu)),
+            target: Tensor::from_slice(&[3i64, 4]),
+        };
+        let attributes = Attributes::new(&[0; 11], &[], 1, Device::Cpu);
+        let mut evaluation = Evaluation::new(&[1, 3], &Tensor::from_slice(&[1i64, 2, 3, 4]));
+        evaluation.add_shapes(&prompts, &paths, &attributes);
+        let figures = evaluation.figures();
+        assert_eq!((figures["distinct"], figures["coverage"]), (3.0, 0.5));
+        // Counts 0 0 1 3: (−3·0 − 1·0 + 1·1 + 3·3) / (4 · 4)
+        assert_eq!(figures["gini"], 0.625);
+        assert_eq!(figures["length"], 2.5);
+        let shares: Vec<f64> = (0..=3).map(|items| figures[&format!("length_share@{items}")]).collect();
+        assert_eq!(shares, [0.0, 0.0, 0.5, 0.5]);
+    }
 }

@@ -95,7 +95,8 @@ pub fn evaluate(
     let attributes = bench.attributes();
     let wanted = &bench.settings.evaluator.names;
     let decoding = Decoding::beam(settings.beams);
-    let new = || Evaluation::new(&settings.cutoffs);
+    let known = bench.known_items();
+    let new = || Evaluation::new(&settings.cutoffs, &known);
     let mut judged = Judged { beams: new(), best_of: new() };
     let mut progress = Progress::new(&format!("evaluation of {label}"), count as u64, "prompts");
     let rows: Vec<u32> = (0..count as u32).collect();
@@ -125,6 +126,9 @@ fn judge_batch(
         for evaluator in evaluators.iter_mut().filter(|evaluator| wanted.contains(&evaluator.name)) {
             let scores = evaluator.model.score_paths(prompts, paths)?;
             evaluation.add_reactions(&evaluator.name, paths, &scores);
+            if evaluator.details {
+                evaluation.add_details(&evaluator.name, paths, &evaluator.model.path_details(prompts, paths)?);
+            }
         }
     }
     Ok(())

@@ -9,11 +9,19 @@ const NOTHING: &str = "–";
 /// Labels to the left; numbers, as all beyond, to the right.
 const ALIGNS: [Align; 1] = [Align::Left];
 
+/// Characters of a terminal's line.
+const TERMINAL: usize = 100;
+/// Columns that a Markdown table may have before it stands on its side.
+const MANY_COLUMNS: usize = 16;
+
 impl Table {
     /// A Markdown table under its title, columns aligned in the source too, the best of each column
     /// in bold; numbers that look the same are equally good.
     pub fn to_markdown(&self) -> String {
-        let grid = self.grid(|text| format!("**{text}**"), escape);
+        let mut grid = self.grid(|text| format!("**{text}**"), escape);
+        if self.columns.len() > MANY_COLUMNS && self.rows.len() < self.columns.len() {
+            grid = transposed(&grid);
+        }
         // Three: Markdown's rule takes as many characters.
         let widths = widths(&grid, 3);
         let mut lines = vec![format!("### {}", escape(&self.title)), String::new()];
@@ -26,13 +34,16 @@ impl Table {
         lines.join("\n") + "\n"
     }
 
-    /// The same for a terminal: no marks but a `*` behind the best of each column.
+    /// The same for a terminal: no marks but a `*` behind the best of each column. A table too wide for one stands on
+    /// its side: its columns become lines.
     pub fn to_text(&self) -> String {
         let mut grid = self.grid(|text| format!("{text}*"), str::to_owned);
-        for column in 0..self.columns.len() {
-            if self.best(column).is_some() {
-                make_room(&mut grid, column + 1);
-            }
+        let wide = widths(&grid, 0).iter().map(|width| width + 2).sum::<usize>() > TERMINAL;
+        if wide && self.rows.len() < self.columns.len() {
+            grid = transposed(&grid);
+        }
+        for column in 1..grid.first().map_or(0, Vec::len) {
+            make_room(&mut grid, column);
         }
         format!("{}\n{}", self.title, plain_text(&grid, &ALIGNS))
     }
@@ -97,10 +108,17 @@ impl Table {
     }
 }
 
-/// A space behind each number that has no star, so that digits stand below digits.
+/// Columns as rows.
+fn transposed(grid: &[Vec<String>]) -> Vec<Vec<String>> {
+    let columns = grid.first().map_or(0, Vec::len);
+    (0..columns).map(|column| grid.iter().filter_map(|cells| cells.get(column).cloned()).collect()).collect()
+}
+
+/// A space behind each number that has no star, if others of its column have one, so that digits stand below digits.
 fn make_room(grid: &mut [Vec<String>], column: usize) {
+    let starred = grid.iter().filter_map(|cells| cells.get(column)).any(|cell| cell.ends_with('*'));
     let cells = grid.iter_mut().skip(1).filter_map(|cells| cells.get_mut(column));
-    cells.filter(|cell| !cell.ends_with('*')).for_each(|cell| cell.push(' '));
+    cells.filter(|cell| starred && !cell.ends_with('*')).for_each(|cell| cell.push(' '));
 }
 
 fn escape(text: &str) -> String {

@@ -43,6 +43,21 @@ none             –              –   100.0 %
 }
 
 #[test]
+fn a_wide_table_stands_on_its_side_in_a_terminal() {
+    let columns = (0..12).map(|index| Column::new(&format!("a long name {index}"), Direction::Up, 1)).collect();
+    let mut table = Table::new("Wide", columns);
+    table.row("imitation", vec![Some(0.5); 12]);
+    table.row("prorl", (0..12).map(|index| Some(f64::from(index) / 10.0)).collect());
+    let text = table.to_text();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 14);
+    assert_eq!(lines[1], "name              imitation  prorl");
+    assert_eq!(lines[2], "a long name 0 ↑        0.5*   0.0");
+    assert_eq!(lines[13], "a long name 11 ↑       0.5    1.1*");
+    assert!(table.to_markdown().contains("| imitation |"), "twelve columns are no trouble in Markdown");
+}
+
+#[test]
 fn csv_and_json_keep_every_digit() {
     let csv = results().to_csv().unwrap();
     let expected = "algorithm,IoI@20,IoR,share\nProRL,0.12341,-3,0.5\nA|B,0.12339,2,\nnone,NaN,,1\n";
