@@ -10,6 +10,7 @@ mod tables;
 pub use grid::Grid;
 
 use crate::durable;
+use crate::evaluation::figures::{self, Figure};
 use crate::experiment;
 use crate::plugins::Registry;
 use crate::settings::Sources;
@@ -17,6 +18,9 @@ use anyhow::{Context, Result, bail};
 use cells::Outcome;
 use serde_json::json;
 use std::path::{Path, PathBuf};
+
+/// The algorithm with whose advantages' variance all others' is compared.
+const REINFORCE: &str = "reinforce";
 
 /// How a comparison is run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,26 +52,34 @@ pub fn run(order: &Order, sources: &Sources, registry: &Registry, plugins: &[Pat
     std::fs::create_dir_all(&order.out).with_context(|| format!("making {}", order.out.display()))?;
     let outcomes = cells::run_all(&cells, &order.out, order.jobs, plugins)?;
     let names: Vec<String> = grid.variants.iter().map(|variant| variant.name.clone()).collect();
-    let text = write_tables(&grid, &cells[0], &outcomes, &names, &order.out)?;
+    let text = write_tables(&grid, &cells, &outcomes, &names, &order.out)?;
     write_manifest(&grid, &outcomes, registry, &order.out)?;
     println!("\n{text}\n{}", order.out.display());
     Ok(())
 }
 
-fn write_tables(grid: &Grid, cell: &grid::Cell, outcomes: &[Outcome], names: &[String], out: &Path) -> Result<String> {
+fn write_tables(
+    grid: &Grid,
+    cells: &[grid::Cell],
+    outcomes: &[Outcome],
+    names: &[String],
+    out: &Path,
+) -> Result<String> {
     let results = results::read(outcomes)?;
     if results.is_empty() {
         bail!("no cell finished; {} holds their logs", out.join("cells").display());
     }
-    let cutoff = cell.settings.evaluation.cutoffs.iter().copied().max().unwrap_or(1);
-    let figures = tables::figures(&cell.settings.evaluator.names, cutoff);
+    let (main, further) = shown(grid, cells);
     let title = if grid.title.is_empty() { "Comparison" } else { &grid.title };
-    let summary = tables::Summary::new(title, &results, names, &figures);
-    summary.write(out)?;
-    let (tests, tests_csv) = tables::tests(&results, names, grid.reference(), &figures);
+    let summary = tables::Summary::new(title, &results, names, &main).without_empty_columns();
+    summary.write(out, "results")?;
+    let beside = tables::Summary::new(&format!("{title}: further figures"), &results, names, &further);
+    beside.without_empty_columns().write(out, "further")?;
+    let (tests, tests_csv) = tables::tests(&results, names, grid.reference(), &main);
     durable::write_file(&out.join("tests.md"), tests.as_bytes())?;
     durable::write_file(&out.join("tests.csv"), tests_csv.as_bytes())?;
-    curves::draw(outcomes, names, &out.join("curves"))?;
+    let reinforce = cells.iter().find(|cell| cell.settings.algo.name == REINFORCE).map(|cell| cell.variant.as_str());
+    curves::draw(outcomes, names, reinforce, &out.join("curves"))?;
     let mut text = format!("{}\n{tests}", summary.to_markdown());
     for outcome in outcomes {
         if let Err(error) = &outcome.run {
@@ -75,6 +87,26 @@ fn write_tables(grid: &Grid, cell: &grid::Cell, outcomes: &[Outcome], names: &[S
         }
     }
     Ok(text)
+}
+
+/// The figures of the main table and of the further one: by all evaluators of all cells, up to the largest cutoff.
+fn shown(grid: &Grid, cells: &[grid::Cell]) -> (Vec<Figure>, Vec<Figure>) {
+    let mut evaluators: Vec<String> = Vec::new();
+    let mut cutoffs: Vec<i64> = Vec::new();
+    for cell in cells {
+        evaluators.extend(cell.settings.evaluator.names.iter().cloned());
+        cutoffs.extend(&cell.settings.evaluation.cutoffs);
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    evaluators.retain(|name| seen.insert(name.clone()));
+    cutoffs.sort_unstable();
+    cutoffs.dedup();
+    let largest = cutoffs.last().copied().unwrap_or(1);
+    let mut main = figures::main(&evaluators, largest);
+    let own = grid.figures.iter().filter(|key| !main.iter().any(|figure| figure.key == **key));
+    let own: Vec<Figure> = own.map(|key| Figure::named(key)).collect();
+    main.extend(own);
+    (main, [figures::further(&evaluators, &cutoffs), figures::of_paths(largest)].concat())
 }
 
 /// What it takes to do the same again.

@@ -41,7 +41,18 @@ fn folder_with_grid(grid: &str) -> tempfile::TempDir {
 }
 
 fn tables(out: &Path) -> Vec<(PathBuf, String)> {
-    let files = ["results.md", "results.tex", "results.csv", "results.json", "tests.md", "tests.csv", "curves/ioi.svg"];
+    let files = [
+        "results.md",
+        "results.tex",
+        "results.csv",
+        "results.json",
+        "tests.md",
+        "tests.csv",
+        "further.md",
+        "curves/ioi.svg",
+        "curves/entropy.svg",
+        "curves/relative_advantage_variance.svg",
+    ];
     files.iter().map(|file| (PathBuf::from(file), std::fs::read_to_string(out.join(file)).unwrap())).collect()
 }
 
@@ -84,6 +95,35 @@ fn a_failed_cell_is_reported_and_the_others_are_compared() {
     let shown = text(&output);
     assert!(shown.contains("failed: reinforce, seed 0") && shown.contains("rl.group"), "{shown}");
     assert!(shown.contains("| prorl |"), "{shown}");
+}
+
+#[test]
+fn policies_of_several_reward_models_are_judged_by_all_evaluators() {
+    let grid = GRID.replace("seeds = [0, 1]", "seeds = [0]\nfigures = [\"truth/success@5\"]").replace(
+        "name = \"reinforce\"\nset = [\"algo.name=reinforce\"]",
+        "name = \"gru\"\nset = [\"reward.name=gru4rec\"]",
+    );
+    let folder = folder_with_grid(&grid);
+    let output = bench(folder.path(), &["--grid=grid.toml", "--out=out"]).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+    let read = |file: &str| std::fs::read_to_string(folder.path().join("out").join(file)).unwrap();
+    let results = read("results.csv");
+    for row in ["imitation", "imitation best-of-5", "imitation-gru4rec best-of-5", "prorl", "gru"] {
+        for judge in ["sasrec", "gru4rec", "truth"] {
+            let cell = format!("{row},{judge}/ioi@5,");
+            assert!(results.lines().any(|line| line.starts_with(&cell)), "{cell} is missing: {results}");
+        }
+    }
+    assert!(results.contains("prorl,truth/success@5,") && read("tests.csv").contains("gru,truth/success@5,"));
+    assert!(read("further.csv").contains("gru,gini,"));
+    // The judges are the same whichever of them was the reward model.
+    let weights = |variant: &str| {
+        let run = folder.path().join(format!("out/cells/{variant}/seed-0/settings.toml"));
+        let settings: toml::Table = std::fs::read_to_string(run).unwrap().parse().unwrap();
+        let own = if variant == "prorl" { &settings["reward"] } else { &settings["evaluator"]["sasrec"] };
+        own["hidden_dropout"].as_float()
+    };
+    assert_eq!((weights("prorl"), weights("gru")), (Some(0.2), Some(0.2)));
 }
 
 #[test]

@@ -17,6 +17,8 @@ pub struct Outcome {
     pub variant: String,
     /// Its seed.
     pub seed: u64,
+    /// The reward model that it was trained by.
+    pub reward: String,
     /// The finished run's folder, or why there is none.
     pub run: Result<PathBuf, String>,
 }
@@ -39,7 +41,8 @@ pub fn run_all(cells: &[Cell], out: &Path, jobs: usize, plugins: &[PathBuf]) -> 
                     let Some(cell) = cells.get(index) else { break };
                     let run = run_one(cell, out, jobs, plugins).map_err(|error| format!("{error:#}"));
                     report(index, cells.len(), cell, &run);
-                    let outcome = Outcome { variant: cell.variant.clone(), seed: cell.seed, run };
+                    let (variant, reward) = (cell.variant.clone(), cell.settings.reward.name.clone());
+                    let outcome = Outcome { variant, seed: cell.seed, reward, run };
                     outcomes.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((index, outcome));
                 }
             });

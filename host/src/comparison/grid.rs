@@ -1,5 +1,6 @@
 //! What is compared: variants under equal conditions, each with every seed.
 
+use super::results::{IMITATION, STARTS};
 use crate::settings::{self, Assignment, KnownComponents, Settings, Sources};
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
@@ -19,6 +20,8 @@ pub struct Grid {
     pub set: Vec<String>,
     /// The row against which all others are tested: a variant's name, or `imitation`.
     pub reference: Option<String>,
+    /// Further figures for the main table and the tests, by key, e.g. `sasrec/success@10` or `gini`.
+    pub figures: Vec<String>,
     /// What is compared.
     #[serde(rename = "variant")]
     pub variants: Vec<Variant>,
@@ -77,7 +80,8 @@ impl Grid {
         }
         for (index, variant) in self.variants.iter().enumerate() {
             let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
-            if variant.name.is_empty() || variant.name == "imitation" || !variant.name.chars().all(plain) {
+            let taken = variant.name == IMITATION || variant.name.starts_with(STARTS);
+            if variant.name.is_empty() || taken || !variant.name.chars().all(plain) {
                 bail!(
                     "`{}` cannot name a variant: take letters, digits, `-`, `_` and `.`, and not `imitation`",
                     variant.name

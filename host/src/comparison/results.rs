@@ -20,23 +20,40 @@ pub type Results = BTreeMap<String, BTreeMap<u64, Found>>;
 
 /// The row of the policy from which all variants of a seed start.
 pub const IMITATION: &str = "imitation";
+/// How the rows of that policy under further reward models begin.
+pub const STARTS: &str = "imitation-";
 
-/// Reads the tables of all cells that finished.
+/// The rows of a starting policy: those of cells with another reward model than the first are `imitation-REWARD`, for
+/// the reward model re-ranks and may have selected the policy.
+fn starting_row(reward: &str, first: Option<&str>) -> String {
+    if first == Some(reward) { IMITATION.to_owned() } else { format!("{STARTS}{reward}") }
+}
+
+/// Reads the tables of all cells that finished. A starting policy that another reward model left as it was stands there
+/// once.
 ///
 /// # Errors
 /// A table is missing or malformed.
 pub fn read(outcomes: &[Outcome]) -> Result<Results> {
     let mut results = Results::new();
+    let first = outcomes.iter().find(|outcome| outcome.run.is_ok()).map(|outcome| outcome.reward.as_str());
     for outcome in outcomes {
         let Ok(folder) = &outcome.run else { continue };
         let tables = folder.join("tables");
         let found = read_cell(&tables).with_context(|| format!("reading {}", tables.display()))?;
         for (label, found) in found {
             let (policy, re_ranked) = label.split_once(BEST_OF).map_or((&label[..], None), |(a, n)| (a, Some(n)));
-            let policy = if policy == IMITATION { policy } else { &outcome.variant };
-            let row = re_ranked.map_or(policy.to_owned(), |count| format!("{policy}{BEST_OF}{count}"));
+            let start = starting_row(&outcome.reward, first);
+            let policy = if policy == IMITATION { &start } else { &outcome.variant };
+            let row = re_ranked.map_or(policy.clone(), |count| format!("{policy}{BEST_OF}{count}"));
             results.entry(row).or_default().entry(outcome.seed).or_insert(found);
         }
+    }
+    let same = |row: &BTreeMap<u64, Found>, other: &BTreeMap<u64, Found>| {
+        row.iter().all(|(seed, found)| other.get(seed).is_some_and(|it| it.means == found.means))
+    };
+    if let Some(original) = results.get(IMITATION).cloned() {
+        results.retain(|name, row| !name.starts_with(STARTS) || name.contains(BEST_OF) || !same(row, &original));
     }
     Ok(results)
 }

@@ -1,42 +1,14 @@
 //! Tables of a comparison: every row's figures over the seeds, and how sure their differences are.
 
-use super::results::{IMITATION, Results, differences};
+use super::results::{IMITATION, Results, STARTS, differences};
 use super::statistics::{bootstrap_interval, deviation, effect_size, holm, mean, t_test, wilcoxon};
 use crate::durable;
+use crate::evaluation::figures::Figure;
 use crate::report::BEST_OF;
 use anyhow::Result;
 use prorl_sdk::metrics::Direction;
 use serde_json::{Value, json};
 use std::path::Path;
-
-/// A figure that is shown.
-#[derive(Clone, Debug)]
-pub struct Figure {
-    /// Its key, e.g. `sasrec/ioi@10`.
-    pub key: String,
-    /// Its heading.
-    pub heading: String,
-    /// Which way is better.
-    pub direction: Direction,
-    /// Decimals shown.
-    pub decimals: usize,
-}
-
-/// The figures that are shown, for these evaluators and this cutoff.
-pub fn figures(evaluators: &[String], cutoff: i64) -> Vec<Figure> {
-    let figure = |key: String, heading: String, direction, decimals| Figure { key, heading, direction, decimals };
-    let mut all = Vec::new();
-    for name in evaluators {
-        for (key, heading, decimals) in [("ioi", "IoI", 3), ("ior", "IoR", 1), ("ctr", "CTR", 3)] {
-            all.push(figure(format!("{name}/{key}@{cutoff}"), format!("{name} {heading}"), Direction::Up, decimals));
-        }
-    }
-    all.push(figure(format!("coherence@{cutoff}"), "Coherence".into(), Direction::Up, 3));
-    all.push(figure(format!("error@{cutoff}"), "Error".into(), Direction::Down, 4));
-    all.push(figure("length".into(), "Length".into(), Direction::None, 2));
-    all.push(figure("distinct".into(), "Distinct".into(), Direction::None, 0));
-    all
-}
 
 /// Mean and deviation over seeds of every figure of every row.
 pub struct Summary {
@@ -66,6 +38,20 @@ impl Summary {
             Some((name, cells.collect()))
         });
         Self { title: title.into(), figures: figures.to_vec(), rows: rows.collect() }
+    }
+
+    /// The figures, without those that no row has.
+    pub fn without_empty_columns(mut self) -> Self {
+        let columns = 0..self.figures.len();
+        let kept: Vec<bool> =
+            columns.map(|column| self.rows.iter().any(|(_, cells)| cells[column].is_some())).collect();
+        let mut keep = kept.iter();
+        self.figures.retain(|_| keep.next().copied().unwrap_or(true));
+        for (_, cells) in &mut self.rows {
+            let mut keep = kept.iter();
+            cells.retain(|_| keep.next().copied().unwrap_or(true));
+        }
+        self
     }
 
     fn best(&self, column: usize) -> Option<f64> {
@@ -156,27 +142,29 @@ impl Summary {
         json!({ "title": self.title, "rows": rows.collect::<Vec<_>>() })
     }
 
-    /// Writes `results` as Markdown, LaTeX, CSV and JSON.
+    /// Writes the table as Markdown, LaTeX, CSV and JSON.
     ///
     /// # Errors
     /// The disk refuses.
-    pub fn write(&self, folder: &Path) -> Result<()> {
-        durable::write_file(&folder.join("results.md"), self.to_markdown().as_bytes())?;
-        durable::write_file(&folder.join("results.tex"), self.to_latex().as_bytes())?;
-        durable::write_file(&folder.join("results.csv"), self.to_csv().as_bytes())?;
-        durable::write_file(&folder.join("results.json"), format!("{:#}\n", self.to_json()).as_bytes())?;
+    pub fn write(&self, folder: &Path, name: &str) -> Result<()> {
+        let write =
+            |ending: &str, text: String| durable::write_file(&folder.join(format!("{name}.{ending}")), text.as_bytes());
+        write("md", self.to_markdown())?;
+        write("tex", self.to_latex())?;
+        write("csv", self.to_csv())?;
+        write("json", format!("{:#}\n", self.to_json()))?;
         Ok(())
     }
 }
 
 /// `imitation`, then the variants, each with its re-ranked rows behind it.
 fn rows_in_order(results: &Results, order: &[String]) -> Vec<String> {
-    let names = std::iter::once(IMITATION).chain(order.iter().map(String::as_str));
     let family = |name: &str| {
         let re_ranked = format!("{name}{BEST_OF}");
         results.keys().filter(move |row| **row == *name || row.starts_with(&re_ranked)).cloned().collect::<Vec<_>>()
     };
-    names.flat_map(family).collect()
+    let starts = family(IMITATION).into_iter().chain(results.keys().filter(|row| row.starts_with(STARTS)).cloned());
+    starts.chain(order.iter().flat_map(|name| family(name))).collect()
 }
 
 fn markdown_row(cells: &[String]) -> String {
