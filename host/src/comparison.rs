@@ -75,6 +75,9 @@ fn write_tables(
     summary.write(out, "results")?;
     let beside = tables::Summary::new(&format!("{title}: further figures"), &results, names, &further);
     beside.without_empty_columns().write(out, "further")?;
+    for key in grid.figures.iter().filter(|key| !results::has(&results, key)) {
+        log::warn!("no row has the figure `{key}` that the grid asks for; further.md shows what there is");
+    }
     let (tests, tests_csv) = tables::tests(&results, names, grid.reference(), &main);
     durable::write_file(&out.join("tests.md"), tests.as_bytes())?;
     durable::write_file(&out.join("tests.csv"), tests_csv.as_bytes())?;

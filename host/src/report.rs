@@ -119,7 +119,8 @@ fn reward_table(rewards: &[TrainedReward]) -> Table {
     let mut table = Table::new("Reward models", columns);
     for reward in rewards {
         let cells = figures.iter().map(|&figure| reward.test.get(figure).copied());
-        table.row(&reward.name, cells.chain([Some(reward.seconds)]).collect());
+        let seconds = (reward.seconds > 0.0).then_some(reward.seconds); // the truth is not trained
+        table.row(&reward.name, cells.chain([seconds]).collect());
     }
     table
 }

@@ -58,6 +58,11 @@ pub fn read(outcomes: &[Outcome]) -> Result<Results> {
     Ok(results)
 }
 
+/// Whether some row has the figure.
+pub fn has(results: &Results, figure: &str) -> bool {
+    results.values().flat_map(BTreeMap::values).any(|found| found.means.contains_key(figure))
+}
+
 fn read_cell(tables: &Path) -> Result<BTreeMap<String, Found>> {
     let mut all: BTreeMap<String, Found> = BTreeMap::new();
     let mut means = csv::Reader::from_path(tables.join("all_figures.csv"))?;
