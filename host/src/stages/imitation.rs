@@ -6,14 +6,15 @@ use crate::examples::Examples;
 use crate::plugins::ForeignPolicy;
 use crate::progress::Progress;
 use crate::random_streams::{seed_torch, shuffled, stream};
-use crate::settings::schema::{ImitationSelection, LearningRateShape};
+use crate::settings::schema::ImitationSelection;
 use crate::stages::evaluation::{Judge, greedy_gain};
 use crate::training::adamw::{AdamW, AdamWOptions};
-use crate::training::schedule::{Schedule, Shape};
+use crate::training::schedule::Schedule;
 use crate::training::weights;
 use crate::workbench::Workbench;
 use anyhow::{Result, bail};
 use prorl_sdk::export::description::Kind;
+use prorl_sdk::prompts::Prompts;
 use prorl_sdk::tokenizer::CodeTable;
 use serde_json::{Value, json};
 use std::time::Instant;
@@ -103,11 +104,8 @@ fn train(bench: &Workbench, policy: &mut ForeignPolicy, judge: &mut Judge<'_>) -
 fn schedule(bench: &Workbench, examples: usize) -> Schedule {
     let settings = &bench.settings.imitation;
     let steps = examples.div_ceil(settings.batch as usize) as u64 * settings.epochs as u64;
-    let shape = match settings.schedule {
-        LearningRateShape::Constant => Shape::Constant,
-        LearningRateShape::Cosine => Shape::Cosine,
-    };
-    Schedule { peak: settings.learning_rate, warmup: settings.warmup_steps as u64, steps, shape }
+    let warmup = settings.warmup_steps as u64;
+    Schedule { peak: settings.learning_rate, warmup, steps, shape: settings.schedule }
 }
 
 fn epoch_loss(
@@ -128,7 +126,8 @@ fn epoch_loss(
     let mut total = Tensor::zeros([], (Scalar::Float, bench.device));
     for (index, rows) in batches.enumerate() {
         optimiser.zero_grad();
-        let loss = policy.imitation_loss(&train.prompts(rows), &train.paths(rows))?.total;
+        let loss =
+            policy.imitation_loss(&estranged(train.prompts(rows), settings.strangers), &train.paths(rows))?.total;
         loss.backward();
         let _ = optimiser.step(schedule.rate(epoch * count + index as u64));
         total += loss.detach();
@@ -141,6 +140,16 @@ fn epoch_loss(
         bail!("the loss became {mean} in epoch {epoch}; lower `imitation.learning_rate`");
     }
     Ok(mean)
+}
+
+/// The same prompts with the histories of the first `share` of them exchanged; rows come in random order.
+fn estranged(prompts: Prompts, share: f64) -> Prompts {
+    let (all, some) = (prompts.len(), (prompts.len() as f64 * share).round() as i64);
+    if some < 2 {
+        return prompts;
+    }
+    let parts = [(1, some - 1), (0, 1), (some, all - some)].map(|(from, count)| prompts.history.narrow(0, from, count));
+    Prompts { history: Tensor::cat(&parts, 0), ..prompts }
 }
 
 /// What the best epoch is chosen by; larger is better.
@@ -167,4 +176,19 @@ fn validation_loss(policy: &mut ForeignPolicy, validation: &Examples) -> Result<
         total += loss.total.double_value(&[]) * rows.len() as f64;
     }
     Ok(total / validation.len() as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn estranged_prompts_keep_their_targets() {
+        let history = Tensor::arange(10, (Scalar::Int64, tch::Device::Cpu)).view([5, 2]);
+        let prompts = || Prompts { history: history.shallow_clone(), target: Tensor::from_slice(&[1_i64, 2, 3, 4, 5]) };
+        let mixed = estranged(prompts(), 0.6);
+        assert_eq!(mixed.target, prompts().target);
+        assert_eq!(mixed.history, history.index_select(0, &Tensor::from_slice(&[1_i64, 2, 0, 3, 4])));
+        assert_eq!(estranged(prompts(), 0.0).history, history);
+    }
 }

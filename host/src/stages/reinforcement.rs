@@ -17,7 +17,7 @@ use crate::run_folder::RunFolder;
 use crate::settings::schema::{Rl, RlSelection};
 use crate::stages::evaluation::{Judge, greedy_gain, validation_prompts};
 use crate::training::adamw::{AdamW, AdamWOptions};
-use crate::training::schedule::{Schedule, Shape};
+use crate::training::schedule::Schedule;
 use crate::workbench::Workbench;
 use alarms::Alarms;
 use anyhow::{Context, Result, bail};
@@ -138,7 +138,7 @@ impl<'a> Reinforcement<'a> {
             ..Decoding::sample(settings.group)
         };
         let warmup = (settings.warmup * steps as f64).round() as u64;
-        let schedule = Schedule { peak: settings.learning_rate, warmup, steps, shape: Shape::Constant };
+        let schedule = Schedule { peak: settings.learning_rate, warmup, steps, shape: settings.schedule };
         let reference = requirements.reference.then_some(reference);
         Ok(Self {
             bench,

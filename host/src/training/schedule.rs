@@ -1,13 +1,6 @@
 //! Learning rates over the steps of a training.
 
-/// What the rate does after warm-up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shape {
-    /// Stays.
-    Constant,
-    /// Falls to 0 along half a cosine.
-    Cosine,
-}
+use crate::settings::schema::LearningRateShape;
 
 /// Linear warm-up, then a shape.
 #[derive(Clone, Copy, Debug)]
@@ -19,7 +12,7 @@ pub struct Schedule {
     /// All steps.
     pub steps: u64,
     /// What follows warm-up.
-    pub shape: Shape,
+    pub shape: LearningRateShape,
 }
 
 impl Schedule {
@@ -30,8 +23,8 @@ impl Schedule {
             return self.peak * (step + 1) as f64 / (self.warmup + 1) as f64;
         }
         match self.shape {
-            Shape::Constant => self.peak,
-            Shape::Cosine => {
+            LearningRateShape::Constant => self.peak,
+            LearningRateShape::Cosine => {
                 let done = (step - self.warmup) as f64 / self.steps.saturating_sub(self.warmup).max(1) as f64;
                 self.peak * 0.5 * (1.0 + (std::f64::consts::PI * done.min(1.0)).cos())
             }
@@ -45,11 +38,11 @@ mod tests {
 
     #[test]
     fn warm_up_rises_to_the_peak_and_the_cosine_falls_to_zero() {
-        let schedule = Schedule { peak: 1.0, warmup: 3, steps: 13, shape: Shape::Cosine };
+        let schedule = Schedule { peak: 1.0, warmup: 3, steps: 13, shape: LearningRateShape::Cosine };
         let rates: Vec<f64> = (0..13).map(|step| schedule.rate(step)).collect();
         assert_eq!(rates[..4], [0.25, 0.5, 0.75, 1.0]);
         assert!((rates[8] - 0.5).abs() < 1e-12);
         assert!(rates.windows(2).skip(3).all(|pair| pair[1] < pair[0]) && rates[12] < 0.03);
-        assert_eq!(Schedule { shape: Shape::Constant, ..schedule }.rate(12), 1.0);
+        assert_eq!(Schedule { shape: LearningRateShape::Constant, ..schedule }.rate(12), 1.0);
     }
 }

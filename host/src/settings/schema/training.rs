@@ -36,6 +36,10 @@ pub struct RewardTraining {
 pub struct Imitation {
     /// What is imitated.
     pub examples: ImitationExamples,
+    /// Share of examples that are read with another user's history. In the data a target always follows from its
+    /// history, so that a policy need not heed it; who is led to a random target must.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub strangers: f64,
     /// Most passes over the data.
     #[schemars(range(min = 0))]
     pub epochs: i64,
@@ -69,7 +73,7 @@ pub struct Imitation {
     pub select: ImitationSelection,
 }
 
-/// How the policy learns from rewards: AdamW, warm-up, then constant.
+/// How the policy learns from rewards: AdamW with warm-up.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Rl {
@@ -94,6 +98,8 @@ pub struct Rl {
     /// Share of the steps in which the rate rises from 0.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub warmup: f64,
+    /// The rate after warm-up.
+    pub schedule: LearningRateShape,
     /// Largest norm of the gradient; 0 = unlimited.
     #[schemars(range(min = 0.0))]
     pub clip: f64,
@@ -204,6 +210,7 @@ impl Default for Imitation {
     fn default() -> Self {
         Self {
             examples: ImitationExamples::Examples,
+            strangers: 0.0,
             epochs: 200,
             batch: 1024,
             learning_rate: 5e-3,
@@ -229,6 +236,7 @@ impl Default for Rl {
             learning_rate: 1e-4,
             weight_decay: 0.0,
             warmup: 0.05,
+            schedule: LearningRateShape::Constant,
             clip: 1.0,
             prompt_targets: PromptTargets::Own,
             mixed_share: 0.5,
