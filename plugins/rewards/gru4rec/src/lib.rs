@@ -1,10 +1,6 @@
-//! GRU4Rec (Hidasi et al., 2016; Tan et al., 2016) as a reward model; numbers and names of RecBole 1.2.1.
+//! GRU4Rec (Hidasi et al., 2016; Tan et al., 2016) as a reward model; the encoder is [`prorl_seqrec::gru4rec`].
 
-mod encoder;
-mod parameters;
-
-pub use encoder::Encoder;
-pub use parameters::Gru4RecParameters;
+pub use prorl_seqrec::gru4rec::{Encoder, Gru4RecParameters};
 
 /// GRU4Rec as the host sees it.
 pub type Gru4Rec = prorl_seqrec::SequenceModel<Encoder>;

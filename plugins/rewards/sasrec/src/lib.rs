@@ -1,13 +1,6 @@
-//! SASRec (Kang and McAuley, 2018) as a reward model; numbers and names of RecBole 1.2.1.
+//! SASRec (Kang and McAuley, 2018) as a reward model; the encoder is [`prorl_seqrec::sasrec`].
 
-mod attention;
-mod encoder;
-mod feed_forward;
-mod layers;
-mod parameters;
-
-pub use encoder::Encoder;
-pub use parameters::SasRecParameters;
+pub use prorl_seqrec::sasrec::{Encoder, SasRecParameters};
 
 /// SASRec as the host sees it.
 pub type SasRec = prorl_seqrec::SequenceModel<Encoder>;

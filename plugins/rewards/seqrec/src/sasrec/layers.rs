@@ -1,6 +1,6 @@
 //! Layers that SASRec is made of, with RecBole's initialisation.
 
-use prorl_seqrec::initial;
+use crate::initial;
 use tch::{Device, Tensor};
 
 /// RecBole's `layer_norm_eps`.

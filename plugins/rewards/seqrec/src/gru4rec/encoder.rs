@@ -1,9 +1,9 @@
 //! GRU4Rec's encoder: embedded items, recurrent layers, a projection back to the embeddings' width.
 
-use crate::parameters::Gru4RecParameters;
+use super::parameters::Gru4RecParameters;
+use crate::{SequenceEncoder, initial};
 use prorl_sdk::error::Result;
 use prorl_sdk::setup::Setup;
-use prorl_seqrec::{SequenceEncoder, initial};
 use tch::{Device, Kind, Tensor};
 
 /// GRU4Rec, "Session-based Recommendations with Recurrent Neural Networks" (arXiv 1511.06939) in the form

@@ -1,7 +1,7 @@
 //! Causal self-attention, post-norm: `LN(x + Dropout(W_o · concat_heads(Dropout(softmax(Q K^T / sqrt(d_h))) V)))`.
 
-use crate::layers::{Fresh, LayerNorm, Linear};
-use crate::parameters::SasRecParameters;
+use super::layers::{Fresh, LayerNorm, Linear};
+use super::parameters::SasRecParameters;
 use tch::{Kind, Tensor};
 
 /// RecBole's `MultiHeadAttention`.

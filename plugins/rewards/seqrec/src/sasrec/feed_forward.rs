@@ -1,7 +1,7 @@
 //! The position-wise network, post-norm: `LN(x + Dropout(W_2 · GELU(W_1 x)))` with the exact (erf) GELU.
 
-use crate::layers::{Fresh, LayerNorm, Linear};
-use crate::parameters::SasRecParameters;
+use super::layers::{Fresh, LayerNorm, Linear};
+use super::parameters::SasRecParameters;
 use tch::Tensor;
 
 /// RecBole's `FeedForward`.

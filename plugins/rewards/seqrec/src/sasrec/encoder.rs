@@ -1,12 +1,12 @@
 //! SASRec's encoder: items and positions embedded, then causal Transformer layers.
 
-use crate::attention::Attention;
-use crate::feed_forward::FeedForward;
-use crate::layers::{Fresh, LayerNorm};
-use crate::parameters::SasRecParameters;
+use super::attention::Attention;
+use super::feed_forward::FeedForward;
+use super::layers::{Fresh, LayerNorm};
+use super::parameters::SasRecParameters;
+use crate::{SequenceEncoder, initial};
 use prorl_sdk::error::Result;
 use prorl_sdk::setup::Setup;
-use prorl_seqrec::{SequenceEncoder, initial};
 use tch::Tensor;
 
 /// SASRec, "Self-Attentive Sequential Recommendation" (arXiv 1808.09781), with the numbers of RecBole
