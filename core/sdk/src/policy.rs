@@ -149,7 +149,8 @@ pub trait Policy: Sized + Send {
     /// What a user may set.
     type Parameters: Parameters;
 
-    /// Optional calls that this policy answers: `inspect`, `entropy`, `distribution`, `hidden`.
+    /// Optional calls that this policy answers: `inspect`, `entropy`, `distribution`, `hidden`; and a mark, `fixed`:
+    /// it has no `log_probs`, so no algorithm can train it, and the host judges it as it is, or as imitation left it.
     const CAPABILITIES: &'static [&'static str] = &[];
 
     /// Makes the policy with fresh weights drawn from libtorch's generator.

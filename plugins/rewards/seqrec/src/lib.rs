@@ -11,6 +11,7 @@
 pub mod chunks;
 pub mod cross_entropy;
 pub mod details;
+pub mod either;
 pub mod encoder;
 pub mod gru4rec;
 pub mod initial;
@@ -21,5 +22,6 @@ pub mod rank;
 pub mod sasrec;
 pub mod sequences;
 
+pub use either::{Either, EitherParameters, ModelName};
 pub use encoder::SequenceEncoder;
 pub use model::SequenceModel;

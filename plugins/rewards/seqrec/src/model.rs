@@ -20,6 +20,13 @@ pub struct SequenceModel<E> {
     training: bool,
 }
 
+impl<E> SequenceModel<E> {
+    /// The encoder that it is made of.
+    pub fn encoder(&self) -> &E {
+        &self.encoder
+    }
+}
+
 impl<E: SequenceEncoder> RewardModel for SequenceModel<E> {
     type Parameters = E::Parameters;
 

@@ -1,8 +1,8 @@
 //! SASRec (Kang and McAuley, 2018): a causal Transformer over the user's items; numbers and names of RecBole 1.2.1.
 
-mod attention;
+pub mod attention;
 mod encoder;
-mod feed_forward;
+pub mod feed_forward;
 pub mod layers;
 mod parameters;
 

@@ -17,6 +17,7 @@ pub struct Attention {
 }
 
 impl Attention {
+    /// Fresh weights.
     pub fn new(parameters: &SasRecParameters, fresh: Fresh) -> Self {
         let hidden = parameters.hidden;
         Self {
@@ -35,9 +36,16 @@ impl Attention {
     ///
     /// Padding stands to the right of all items, so the causal mask alone hides it from them.
     pub fn forward(&self, input: &Tensor, training: bool) -> Tensor {
+        self.forward_with(input, None, training)
+    }
+
+    /// The same, with `bias` added to the scores of what is not hidden; it broadcasts to
+    /// `[N, heads, T, T]`. // [N, T, D]
+    pub fn forward_with(&self, input: &Tensor, bias: Option<&Tensor>, training: bool) -> Tensor {
         let [query, key, value] = self.project(input); // [N, heads, T, D / heads]
         let scale = 1.0 / (query.size()[3] as f64).sqrt();
         let scores = (query * scale).matmul(&key.transpose(-2, -1)); // [N, heads, T, T]
+        let scores = bias.map_or_else(|| scores.shallow_clone(), |bias| &scores + bias); // [N, heads, T, T]
         let width = input.size()[1];
         let later = Tensor::ones([width, width], (Kind::Bool, input.device())).triu(1); // [T, T]
         let weights =
@@ -57,6 +65,7 @@ impl Attention {
         [all.get(0), all.get(1), all.get(2)]
     }
 
+    /// Weights by RecBole's names, below `name`.
     pub fn named(&self, name: &str) -> Vec<(String, Tensor)> {
         let parts = [("query", &self.query), ("key", &self.key), ("value", &self.value), ("dense", &self.dense)];
         let linear = parts.map(|(part, layer)| layer.named(&format!("{name}.{part}")));

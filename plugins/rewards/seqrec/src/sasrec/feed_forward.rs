@@ -13,6 +13,7 @@ pub struct FeedForward {
 }
 
 impl FeedForward {
+    /// Fresh weights.
     pub fn new(parameters: &SasRecParameters, fresh: Fresh) -> Self {
         let (hidden, inner) = (parameters.hidden, parameters.inner);
         Self {
@@ -30,6 +31,7 @@ impl FeedForward {
         self.norm.forward(&(change + input))
     }
 
+    /// Weights by RecBole's names, below `name`.
     pub fn named(&self, name: &str) -> Vec<(String, Tensor)> {
         let parts = [
             self.dense_1.named(&format!("{name}.dense_1")),

@@ -9,17 +9,22 @@ const EPSILON: f64 = 1e-12;
 /// How fresh weights are made.
 #[derive(Clone, Copy)]
 pub struct Fresh {
+    /// Standard deviation of matrices.
     pub deviation: f64,
+    /// Where they live.
     pub device: Device,
 }
 
 /// `x W^T + b`.
 pub struct Linear {
-    pub weight: Tensor, // [out, in]
-    pub bias: Tensor,   // [out]
+    /// `W`. // [out, in]
+    pub weight: Tensor,
+    /// `b`. // [out]
+    pub bias: Tensor,
 }
 
 impl Linear {
+    /// Fresh weights.
     pub fn new(r#in: i64, out: i64, fresh: Fresh) -> Self {
         Self {
             weight: initial::normal(&[out, r#in], fresh.deviation, fresh.device),
@@ -27,10 +32,12 @@ impl Linear {
         }
     }
 
+    /// `input` is `[.., in]`. // [.., out]
     pub fn forward(&self, input: &Tensor) -> Tensor {
         input.linear(&self.weight, Some(&self.bias))
     }
 
+    /// Weights by name, below `name`.
     pub fn named(&self, name: &str) -> [(String, Tensor); 2] {
         named(name, &self.weight, &self.bias)
     }
@@ -43,6 +50,7 @@ pub struct LayerNorm {
 }
 
 impl LayerNorm {
+    /// Fresh weights.
     pub fn new(width: i64, fresh: Fresh) -> Self {
         Self {
             weight: initial::constant(&[width], 1.0, fresh.device),
@@ -50,11 +58,13 @@ impl LayerNorm {
         }
     }
 
+    /// `input` is `[.., D]`. // [.., D]
     pub fn forward(&self, input: &Tensor) -> Tensor {
         let width = self.weight.size();
         input.layer_norm(width, Some(&self.weight), Some(&self.bias), EPSILON, true)
     }
 
+    /// Weights by name, below `name`.
     pub fn named(&self, name: &str) -> [(String, Tensor); 2] {
         named(name, &self.weight, &self.bias)
     }
