@@ -1,5 +1,6 @@
 //! Right-padded sequences: lengths, gaps, windows.
 
+use prorl_sdk::error::{Error, Result};
 use prorl_sdk::prompts::{Paths, Prompts};
 use prorl_sdk::reward_model::Sequences;
 use tch::{Kind, Tensor};
@@ -46,14 +47,23 @@ pub fn last_positions(items: &Tensor, window: i64) -> Tensor {
 
 /// What there is to learn from users who went along a path to its target: history, path and target in a row, every
 /// item but the first a label. // [B * G, T]
-pub fn of_paths(prompts: &Prompts, paths: &Paths) -> Sequences {
+///
+/// # Errors
+/// Shapes do not fit.
+pub fn of_paths(prompts: &Prompts, paths: &Paths) -> Result<Sequences> {
+    let (history, target, items) = (prompts.history.size(), prompts.target.size(), paths.items.size());
+    if history.len() != 2 || items.len() != 3 || history[0] != items[0] || target != history[..1] {
+        return Err(Error::Tensor(format!(
+            "history {history:?}, target {target:?} and path items {items:?} should be [B, H], [B] and [B, G, P]"
+        )));
+    }
     let (batch, group, _) = paths.sizes();
     let spread = |values: &Tensor| values.unsqueeze(1).expand([batch, group, -1], false); // [B, G, ..]
     let path = &paths.items * paths.holds_item().to_kind(Kind::Int64); // [B, G, P]
     let joined = Tensor::cat(&[spread(&prompts.history), path, spread(&prompts.target.unsqueeze(-1))], -1); // [B, G, H + P + 1]
     let all = compact(&joined.flatten(0, 1)).constant_pad_nd([0, 1]); // [B * G, T + 1]
     let width = (all.size()[1] - 2).max(1); // the last item is nobody's prefix
-    Sequences { items: all.narrow(1, 0, width), labels: all.narrow(1, 1, width) }
+    Ok(Sequences { items: all.narrow(1, 0, width), labels: all.narrow(1, 1, width) })
 }
 
 #[cfg(test)]
@@ -87,7 +97,7 @@ mod tests {
     fn every_item_but_the_first_is_learnt() {
         let prompts = Prompts { history: rows(&[1, 2, 3, 0], 2), target: Tensor::from_slice(&[8i64, 9]) };
         let paths = Paths::from_items(Tensor::from_slice(&[4i64, 5, 0, 0]).view([2, 1, 2]));
-        let learnt = of_paths(&prompts, &paths);
+        let learnt = of_paths(&prompts, &paths).unwrap();
         assert_eq!(learnt.items, rows(&[1, 2, 4, 5, 3, 9, 0, 0], 4));
         assert_eq!(learnt.labels, rows(&[2, 4, 5, 8, 9, 0, 0, 0], 4));
     }
