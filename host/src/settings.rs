@@ -6,6 +6,7 @@
 //! plugin hands over.
 
 mod check;
+mod compat;
 mod components;
 mod error;
 mod layers;
@@ -29,6 +30,6 @@ pub use origin::{Origin, Origins};
 pub use presets::{DEFAULT_PRESET, preset_names};
 pub use resolve::{Resolved, resolve};
 pub use schema::{
-    Component, DataSettings, Evaluation, EvaluationSplit, EvaluatorSettings, Imitation, ImitationSelection,
+    Compat, Component, DataSettings, Evaluation, EvaluationSplit, EvaluatorSettings, Imitation, ImitationSelection,
     LearningRateShape, PromptTargets, RewardTraining, Rl, RlSelection, Settings,
 };

@@ -92,6 +92,15 @@ pub trait RewardModel: Sized + Send {
         Err(Error::Unsupported("this reward model has no prefix states".into()))
     }
 
+    /// Capability `left_padded_scores`: `score_paths` as ProRL's published training code has it, which pads on the left
+    /// what its models read as padded on the right. To repeat its results, not to learn well.
+    ///
+    /// # Errors
+    /// The model cannot misread.
+    fn left_padded_scores(&mut self, _prompts: &Prompts, _paths: &Paths) -> Result<PathScores> {
+        Err(Error::Unsupported("this reward model has no left-padded scores".into()))
+    }
+
     /// Capability `path_details`: how likely the paths' items are, and ranks among items that are new to the user. Only
     /// evaluations ask for it.
     ///

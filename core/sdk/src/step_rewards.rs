@@ -1,6 +1,6 @@
 //! One reward a step, of several objectives on scales of their own.
 
-use crate::algorithm::{Collective, Progress, ScoredPaths};
+use crate::algorithm::{Alone, Collective, Progress, ScoredPaths};
 use crate::error::Result;
 use crate::moments::Moments;
 use crate::parameters::in_range;
@@ -26,6 +26,8 @@ pub struct RewardParameters {
     /// Steps during which the moments are updated, in place of `moments_epochs`; 0 counts epochs. For runs of few, long
     /// epochs.
     pub moments_steps: i64,
+    /// Moments of all processes' rewards; otherwise each process has its own, as in ProRL's published code.
+    pub synchronised: bool,
 }
 
 impl Default for RewardParameters {
@@ -37,6 +39,7 @@ impl Default for RewardParameters {
             min_std: 0.1,
             moments_epochs: 1,
             moments_steps: 0,
+            synchronised: true,
         }
     }
 }
@@ -79,7 +82,8 @@ impl StepRewards {
         let paths = scored.paths();
         let mut rewards = rewards::penalised(scored); // [B, G, P, 3]
         if (self.parameters.centering || self.parameters.scaling) && self.moments_move(progress) {
-            self.moments.update(&rewards, &rewards::real(&paths), collective)?;
+            let among: &dyn Collective = if self.parameters.synchronised { collective } else { &Alone };
+            self.moments.update(&rewards, &rewards::real(&paths), among)?;
         }
         if self.parameters.centering {
             rewards = self.moments.centre(&rewards)?; // [B, G, P, 3]
@@ -120,7 +124,7 @@ impl StepRewards {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::algorithm::Alone;
+    use crate::error::Error;
 
     /// One prompt, one path of two items and a stop, `P = 2`.
     fn scored(ioi: [f64; 2]) -> ScoredPaths {
@@ -164,5 +168,29 @@ mod tests {
         let _ = rewards.of(&scored([1.0, 5.0]), &Progress { epoch: 0, step: 0, steps: 9 }, &Alone).unwrap();
         let _ = rewards.of(&scored([9.0, 9.0]), &Progress { epoch: 0, step: 1, steps: 9 }, &Alone).unwrap();
         assert_eq!(rewards.moments().mean().double_value(&[0]), 3.0);
+    }
+
+    /// Other processes that cannot be reached.
+    #[derive(Debug)]
+    struct Unreachable;
+
+    impl Collective for Unreachable {
+        fn processes(&self) -> i64 {
+            2
+        }
+
+        fn sum(&self, _: &Tensor) -> Result<Tensor> {
+            Err(Error::Unsupported("nobody answers".into()))
+        }
+    }
+
+    #[test]
+    fn moments_of_ones_own_ask_nobody() {
+        let progress = Progress { epoch: 0, step: 0, steps: 1 };
+        for (synchronised, works) in [(true, false), (false, true)] {
+            let parameters = RewardParameters { synchronised, ..RewardParameters::default() };
+            let rewards = StepRewards::new(parameters).of(&scored([1.0, 5.0]), &progress, &Unreachable);
+            assert_eq!(rewards.is_ok(), works);
+        }
     }
 }

@@ -104,6 +104,11 @@ impl ForeignRewardModel {
         received(self.object.loss(sequences.to_record()))
     }
 
+    /// Capability `left_padded_scores`.
+    pub fn left_padded_scores(&mut self, prompts: &Prompts, paths: &Paths) -> Result<PathScores> {
+        received(self.object.invoke("left_padded_scores".into(), prompts_and_paths(prompts, paths)))
+    }
+
     /// Capability `path_details`.
     pub fn path_details(&mut self, prompts: &Prompts, paths: &Paths) -> Result<PathDetails> {
         received(self.object.invoke("path_details".into(), prompts_and_paths(prompts, paths)))

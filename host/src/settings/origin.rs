@@ -25,6 +25,8 @@ pub enum Origin {
         /// Line of the file, from 1.
         line: usize,
     },
+    /// What `compat = "published"` stands for.
+    Compat,
     /// The environment variable of this name.
     Environment(String),
     /// The flag of this name, e.g. `--algo`.
@@ -37,6 +39,7 @@ impl fmt::Display for Origin {
             Origin::Default => formatter.write_str("default"),
             Origin::Preset { name, line } => write!(formatter, "preset {name}:{line}"),
             Origin::File { path, line } => write!(formatter, "file {}:{line}", path.display()),
+            Origin::Compat => formatter.write_str("compat = published"),
             Origin::Environment(variable) => write!(formatter, "environment {variable}"),
             Origin::CommandLine(flag) => write!(formatter, "command line {flag}"),
         }

@@ -1,5 +1,6 @@
 //! From layers to settings.
 
+use super::compat;
 use super::components::{self, KnownComponents};
 use super::error::SettingsError;
 use super::layers::{self, Sources};
@@ -29,6 +30,7 @@ pub struct Resolved {
 /// a file cannot be read. The message names the setting, where it was set, and what would be right.
 pub fn resolve(sources: &Sources, known: &dyn KnownComponents) -> Result<Resolved, SettingsError> {
     let mut layers = layers::collect(sources)?;
+    compat::expand(&mut layers, known);
     components::keep_as_evaluator(&mut layers, known);
     components::drop_foreign_parameters(&mut layers);
     components::share_reward_parameters(&mut layers)?;

@@ -25,6 +25,8 @@ pub struct Settings {
     /// Every random stream is a function of it.
     #[schemars(range(min = 0, max = 9_223_372_036_854_775_807_i64))]
     pub seed: u64,
+    /// Whether to repeat what published code does where the method departs from it.
+    pub compat: Compat,
     /// Where tensors live: `auto`, `cpu`, `cuda` or `cuda:N`; `auto` is the first GPU if there is one.
     pub device: String,
     /// Threads of libtorch; 0 = all cores.
@@ -56,10 +58,23 @@ pub struct Settings {
     pub evaluation: Evaluation,
 }
 
+/// Whose behaviour is repeated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Compat {
+    /// The method's.
+    #[default]
+    None,
+    /// That of ProRL's published code: `rl.top_k = 50`, `rl.left_padded_rewards = true` and
+    /// `algo.rewards.synchronised = false`, unless they are set in the same place or above.
+    Published,
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
             seed: 0,
+            compat: Compat::None,
             device: "cpu".into(),
             threads: 0,
             runs: "runs".into(),

@@ -258,6 +258,18 @@ fn settings_written_as_toml_read_back_to_the_same() {
 }
 
 #[test]
+fn published_behaviour_stands_below_what_is_set_beside_it() {
+    let resolved = resolve(&set(&["compat=published"]), &Loaded).unwrap();
+    assert_eq!((resolved.settings.rl.top_k, resolved.settings.rl.left_padded_rewards), (50, true));
+    assert_eq!(resolved.origins.of("rl.top_k"), Origin::Compat);
+    let beside = resolve(&set(&["compat=published", "rl.top_k=7"]), &Loaded).unwrap();
+    assert_eq!((beside.settings.rl.top_k, beside.settings.rl.left_padded_rewards), (7, true));
+    let (_folder, path) = file("compat = \"published\"\n[rl]\nleft_padded_rewards = false\n");
+    let undone = resolve(&Sources { files: vec![path], ..set(&["compat=none"]) }, &Loaded).unwrap();
+    assert_eq!((undone.settings.rl.top_k, undone.settings.rl.left_padded_rewards), (0, false));
+}
+
+#[test]
 fn show_tells_every_value_and_its_origin() {
     let text = resolve(&set(&["rl.group=8"]), &Loaded).unwrap().show();
     let line =

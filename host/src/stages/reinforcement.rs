@@ -27,6 +27,8 @@ use figures::EpochFigures;
 use prorl_sdk::algorithm::{Alone, Progress as Standing, Requirements, ScoredPaths};
 use prorl_sdk::export::description::Kind as ComponentKind;
 use prorl_sdk::policy::{Decoding, Query};
+use prorl_sdk::prompts::{Paths, Prompts};
+use prorl_sdk::reward_model::PathScores;
 use prorl_sdk::rewards;
 use prorl_sdk::setup::Setup;
 use serde_json::Value;
@@ -163,7 +165,7 @@ impl<'a> Reinforcement<'a> {
         seed_torch(seed, "rollout", step, 0);
         let rollout = figures.timed("time/rollout", || no_grad(|| self.policy.rollout(&prompts, &self.decoding)))?;
         let paths = rollout.paths();
-        let scores = figures.timed("time/reward", || no_grad(|| self.judge.model.score_paths(&prompts, &paths)))?;
+        let scores = figures.timed("time/reward", || no_grad(|| self.scores(&prompts, &paths)))?;
         let behaviour = self.behaviour(&prompts, &paths)?;
         let hidden = behaviour.as_ref().and_then(|it| it.hidden.as_ref()).map(Tensor::shallow_clone);
         let scored = ScoredPaths { hidden, ..rewards::steps(&paths, &scores) };
@@ -177,6 +179,14 @@ impl<'a> Reinforcement<'a> {
         figures.put("time/update", started.elapsed().as_secs_f64());
         figures.put("train/learning_rate", self.schedule.rate(step));
         Ok(figures)
+    }
+
+    fn scores(&mut self, prompts: &Prompts, paths: &Paths) -> Result<PathScores> {
+        let model = &mut *self.judge.model;
+        Ok(match self.settings.left_padded_rewards {
+            true => model.left_padded_scores(prompts, paths)?,
+            false => model.score_paths(prompts, paths)?,
+        })
     }
 
     fn standing(&self, step: u64) -> Standing {

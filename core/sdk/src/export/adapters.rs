@@ -119,6 +119,10 @@ impl<T: RewardModel> RewardModelObject for RewardModelAdapter<T> {
 
     fn invoke(&mut self, capability: RStr<'_>, mut input: Record) -> Outcome<Record> {
         self.calling(&capability, |it| match capability.as_str() {
+            "left_padded_scores" if T::CAPABILITIES.contains(&"left_padded_scores") => {
+                let prompts = Prompts { history: input.take("history")?, target: input.take("target")? };
+                Ok(it.left_padded_scores(&prompts, &Paths::from_record(input)?)?.to_record())
+            }
             "path_details" if T::CAPABILITIES.contains(&"path_details") => {
                 let prompts = Prompts { history: input.take("history")?, target: input.take("target")? };
                 Ok(it.path_details(&prompts, &Paths::from_record(input)?)?.to_record())

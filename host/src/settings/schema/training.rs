@@ -86,6 +86,9 @@ pub struct Rl {
     /// Prompts in a batch, `B`.
     #[schemars(range(min = 1))]
     pub prompts: i64,
+    /// Let the reward model read sequences padded on the left, which it takes for padded on the right, as ProRL's
+    /// published training code does; evaluations always read right.
+    pub left_padded_rewards: bool,
     /// Paths sampled for a prompt, `G`.
     #[schemars(range(min = 1))]
     pub group: i64,
@@ -232,6 +235,7 @@ impl Default for Rl {
             epochs: 50,
             steps: 0,
             prompts: 128,
+            left_padded_rewards: false,
             group: 16,
             learning_rate: 1e-4,
             weight_decay: 0.0,

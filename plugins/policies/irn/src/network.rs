@@ -4,7 +4,7 @@ use crate::parameters::IrnParameters;
 use prorl_sdk::prelude::*;
 use prorl_seqrec::initial;
 use prorl_seqrec::sasrec::SasRecParameters;
-use prorl_seqrec::sasrec::attention::Attention;
+use prorl_seqrec::sasrec::attention::{Attention, causal_mask};
 use prorl_seqrec::sasrec::feed_forward::FeedForward;
 use prorl_seqrec::sasrec::layers::{Fresh, LayerNorm, Linear};
 
@@ -82,7 +82,7 @@ impl Network {
         let first = self.norm.forward(&joined).dropout(self.dropout, training); // [N, T + 1, D]
         let mask = self.mask(&impressionability); // [N, 1, T + 1, T + 1]
         let states = self.layers.iter().fold(first, |states, (attention, feed_forward)| {
-            feed_forward.forward(&attention.forward_with(&states, Some(&mask), training), training)
+            feed_forward.forward(&attention.forward(&states, &mask, training), training)
         });
         States { states, impressionability }
     }
@@ -94,12 +94,14 @@ impl Network {
         self.impressionability.forward(&mean).squeeze_dim(-1)
     }
 
-    /// What is added to attention: `w_t · r` to the objective, `w_h` to items. // [N, 1, T + 1, T + 1]
+    /// What is added to attention: `w_t · r` to the objective, `w_h` to items, minus infinity to what comes
+    /// later. // [N, 1, T + 1, T + 1]
     fn mask(&self, impressionability: &Tensor) -> Tensor {
         let (rows, width) = (impressionability.size()[0], impressionability.size()[1]);
         let own = impressionability.new_zeros([rows, 1], (Kind::Float, impressionability.device())); // [N, 1]
         let objective = Tensor::cat(&[&own, &(impressionability * self.objective_weight)], 1); // [N, T + 1]
         let items = objective.full_like(self.history_weight).unsqueeze(-1).expand([-1, -1, width], false);
-        Tensor::cat(&[objective.unsqueeze(-1), items], -1).unsqueeze(1)
+        let heeded = Tensor::cat(&[objective.unsqueeze(-1), items], -1).unsqueeze(1); // [N, 1, T + 1, T + 1]
+        heeded + causal_mask(width + 1, impressionability.device())
     }
 }

@@ -50,3 +50,16 @@ fn dropout_is_on_exactly_while_training() {
 fn shapes_that_do_not_fit_are_refused() {
     wrong_shapes_are_refused(fresh());
 }
+
+#[test]
+fn left_padding_hides_the_user() {
+    // The state is read before the first item, so that only its column counts: all users are the same.
+    let _guard = tch::no_grad_guard();
+    let mut model = fresh();
+    let (one, paths) = full();
+    let (other, _) = full();
+    let other = prorl_sdk::prompts::Prompts { target: one.target.shallow_clone(), ..other };
+    let scores = model.left_padded_scores(&one, &paths).unwrap();
+    assert_eq!(scores.target_log_prob, model.left_padded_scores(&other, &paths).unwrap().target_log_prob);
+    assert_ne!(scores.target_log_prob, model.score_paths(&one, &paths).unwrap().target_log_prob);
+}

@@ -59,3 +59,29 @@ fn of_longer_sequences_each_prefix_reads_its_last_items() {
     columns_are_prefixes(model::<SasRec>(parameters.clone()));
     a_batch_is_its_rows(model::<SasRec>(parameters));
 }
+
+#[test]
+fn left_padding_is_no_matter_where_there_is_none() {
+    let _guard = tch::no_grad_guard();
+    let mut model = model::<SasRec>(SasRecParameters { max_length: 5, ..SasRecParameters::default() });
+    let (prompts, paths) = full();
+    let (left, right) = (model.left_padded_scores(&prompts, &paths), model.score_paths(&prompts, &paths));
+    assert_same(&left.unwrap(), &right.unwrap());
+}
+
+#[test]
+fn left_padding_shows_the_future_in_part() {
+    // Where the state is read, all columns are hidden alike, so that none is: it sees padding and all items at once.
+    let _guard = tch::no_grad_guard();
+    let mut model = fresh();
+    let (prompts, paths) = full();
+    let (left, right) =
+        (model.left_padded_scores(&prompts, &paths).unwrap(), model.score_paths(&prompts, &paths).unwrap());
+    assert_ne!(left.target_log_prob, right.target_log_prob);
+    let last = prompts.history.select(1, 4);
+    let changed = last.remainder(30) + 1;
+    prompts.history.select(1, 4).copy_(&changed);
+    let moved = model.left_padded_scores(&prompts, &paths).unwrap();
+    let differs = moved.target_log_prob.select(-1, 0).ne_tensor(&left.target_log_prob.select(-1, 0));
+    assert_eq!(differs.all().int64_value(&[]), 1, "an item behind the column that is read has no effect");
+}

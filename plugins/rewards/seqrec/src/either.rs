@@ -87,4 +87,11 @@ impl SequenceEncoder for Either {
             Self::Gru4rec(encoder) => encoder.states(items, training),
         }
     }
+
+    fn states_of_padded(&self, items: &Tensor) -> Tensor {
+        match self {
+            Self::Sasrec(encoder) => encoder.states_of_padded(items),
+            Self::Gru4rec(encoder) => encoder.states_of_padded(items),
+        }
+    }
 }

@@ -28,4 +28,13 @@ pub trait SequenceEncoder: Sized + Send {
     /// The state after every prefix of `items` `[N, T]`, right-padded with 0 and at most `window` wide;
     /// states at padding are arbitrary. `training` switches dropout on. // [N, T, D]
     fn states(&self, items: &Tensor, training: bool) -> Tensor;
+
+    /// States after every column of rows that hold padding anywhere, as RecBole computes them of such rows, without
+    /// dropout: needed to repeat what published code does, which reads rows that are padded on the wrong
+    /// side. // [N, T, D]
+    ///
+    /// This default is that of recurrent models, which read padding like an item.
+    fn states_of_padded(&self, items: &Tensor) -> Tensor {
+        self.states(items, false)
+    }
 }

@@ -30,7 +30,7 @@ impl<E> SequenceModel<E> {
 impl<E: SequenceEncoder> RewardModel for SequenceModel<E> {
     type Parameters = E::Parameters;
 
-    const CAPABILITIES: &'static [&'static str] = &["path_details", "prefix_states"];
+    const CAPABILITIES: &'static [&'static str] = &["left_padded_scores", "path_details", "prefix_states"];
 
     fn create(parameters: Self::Parameters, setup: &Setup) -> Result<Self> {
         parameters.validate()?;
@@ -80,6 +80,10 @@ impl<E: SequenceEncoder> RewardModel for SequenceModel<E> {
             self.encoder.item_embedding(),
             &labels.index_select(0, &labelled),
         )))
+    }
+
+    fn left_padded_scores(&mut self, prompts: &Prompts, paths: &Paths) -> Result<PathScores> {
+        paths::score_left_padded(&self.encoder, prompts, paths)
     }
 
     fn path_details(&mut self, prompts: &Prompts, paths: &Paths) -> Result<PathDetails> {

@@ -1,7 +1,7 @@
 //! Judges every prefix of every path, each distinct prefix once.
 
 use crate::encoder::SequenceEncoder;
-use crate::{prefixes, rank, sequences};
+use crate::{chunks, prefixes, rank, sequences};
 use prorl_sdk::error::{Error, Result};
 use prorl_sdk::masked;
 use prorl_sdk::prompts::{Paths, Prompts};
@@ -16,9 +16,27 @@ use tch::{Kind, Tensor};
 /// # Errors
 /// Shapes do not fit, or there is no path.
 pub fn score<E: SequenceEncoder>(encoder: &E, prompts: &Prompts, paths: &Paths) -> Result<PathScores> {
+    judged(encoder, prompts, paths, Distinct::states)
+}
+
+/// The same, but of rows padded on the left: what ProRL's published training code takes for the user's mind, because it
+/// pads left what RecBole's models read as padded right, at the column of the last item.
+///
+/// # Errors
+/// Shapes do not fit, or there is no path.
+pub fn score_left_padded<E: SequenceEncoder>(encoder: &E, prompts: &Prompts, paths: &Paths) -> Result<PathScores> {
+    judged(encoder, prompts, paths, Distinct::misread_states)
+}
+
+fn judged<E: SequenceEncoder>(
+    encoder: &E,
+    prompts: &Prompts,
+    paths: &Paths,
+    states: impl Fn(&Distinct, &E) -> Tensor,
+) -> Result<PathScores> {
     check(prompts, paths)?;
     let distinct = Distinct::of(prompts, paths);
-    let states = distinct.states(encoder); // [M, D]
+    let states = states(&distinct, encoder); // [M, D]
     let embedding = encoder.item_embedding(); // [V + 1, D]
     let targets = prompts.target.index_select(0, &distinct.prompt); // [M]
     let (log_prob, rank) = rank::of_targets(&states, embedding, &targets); // [M], [M]
@@ -29,6 +47,9 @@ pub fn score<E: SequenceEncoder>(encoder: &E, prompts: &Prompts, paths: &Paths) 
         click_prob: masked::keep(&distinct.step_scores(&states, embedding).sigmoid(), &distinct.items.ne(0)),
     })
 }
+
+/// Columns of a row in the published training code.
+const PUBLISHED_WIDTH: i64 = 50;
 
 /// The prefixes that differ: every history, then every history and path up to a valid item.
 pub(crate) struct Distinct {
@@ -87,6 +108,25 @@ impl Distinct {
         let at = &self.row * states.size()[1] + last; // [M]
         let any = self.length.gt(0).unsqueeze(-1).to_kind(states.kind()); // [M, 1]
         states.flatten(0, 1).index_select(0, &at) * any
+    }
+
+    /// The state at the column of each prefix's last item, counted from the left, of rows padded on the left. // [M, D]
+    fn misread_states<E: SequenceEncoder>(&self, encoder: &E) -> Tensor {
+        let width = encoder.window().unwrap_or(PUBLISHED_WIDTH);
+        let column = Tensor::arange(width, (Kind::Int64, self.length.device())) - width; // [width]
+        let from = self.length.unsqueeze(-1) + column; // [M, width]
+        let held = self.sequences.index_select(0, &self.row); // [M, T]
+        let items = held.gather(1, &from.clamp(0, held.size()[1] - 1), false).masked_fill(&from.lt(0), 0); // [M, width]
+        let at = (&self.length - 1).clamp(0, width - 1); // [M]
+        let rows = prefixes::pass_rows(encoder, width, items.device());
+        let parts: Vec<Tensor> = chunks::ranges(items.size()[0], rows)
+            .map(|(start, count)| {
+                let states = encoder.states_of_padded(&items.narrow(0, start, count)); // [rows, width, D]
+                let at = at.narrow(0, start, count).view([-1, 1, 1]).expand([-1, 1, states.size()[2]], false);
+                states.gather(1, &at, false).squeeze_dim(1) // [rows, D]
+            })
+            .collect();
+        Tensor::cat(&parts, 0)
     }
 
     /// `h · E_item` with the state before each item; arbitrary where there is no valid item. // [B, G, P]

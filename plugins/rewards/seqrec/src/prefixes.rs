@@ -3,7 +3,7 @@
 use crate::chunks;
 use crate::encoder::SequenceEncoder;
 use crate::sequences::{last_positions, lengths, trim};
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 /// Floats that one item needs within a pass, roughly, as a multiple of `D`.
 const PASS_WIDTH: i64 = 8;
@@ -22,9 +22,13 @@ pub fn states<E: SequenceEncoder>(encoder: &E, items: &Tensor) -> Tensor {
 }
 
 fn pass<E: SequenceEncoder>(encoder: &E, items: &Tensor) -> Tensor {
-    let floats = items.size()[1] * encoder.item_embedding().size()[1] * PASS_WIDTH;
-    let rows = chunks::rows(floats, items.device());
+    let rows = pass_rows(encoder, items.size()[1], items.device());
     chunks::map(items, rows, |items| encoder.states(items, false))
+}
+
+/// How many rows of `width` items are read at once.
+pub(crate) fn pass_rows<E: SequenceEncoder>(encoder: &E, width: i64, device: Device) -> i64 {
+    chunks::rows(width * encoder.item_embedding().size()[1] * PASS_WIDTH, device)
 }
 
 /// The state after each whole sequence of `items` `[N, T]`; zero where there is no item. // [N, D]

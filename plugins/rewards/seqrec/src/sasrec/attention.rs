@@ -2,7 +2,12 @@
 
 use super::layers::{Fresh, LayerNorm, Linear};
 use super::parameters::SasRecParameters;
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
+
+/// Minus infinity where a key stands behind its query, else 0. // [T, T]
+pub fn causal_mask(width: i64, device: Device) -> Tensor {
+    Tensor::full([width, width], f64::NEG_INFINITY, (Kind::Float, device)).triu(1)
+}
 
 /// RecBole's `MultiHeadAttention`.
 pub struct Attention {
@@ -32,24 +37,13 @@ impl Attention {
         }
     }
 
-    /// `input` is `[N, T, D]`. // [N, T, D]
-    ///
-    /// Padding stands to the right of all items, so the causal mask alone hides it from them.
-    pub fn forward(&self, input: &Tensor, training: bool) -> Tensor {
-        self.forward_with(input, None, training)
-    }
-
-    /// The same, with `bias` added to the scores of what is not hidden; it broadcasts to
-    /// `[N, heads, T, T]`. // [N, T, D]
-    pub fn forward_with(&self, input: &Tensor, bias: Option<&Tensor>, training: bool) -> Tensor {
+    /// `input` is `[N, T, D]`; `mask` is added to the scores and broadcasts to `[N, heads, T, T]`. Where padding stands to
+    /// the right of all items, the causal mask alone hides it from them. // [N, T, D]
+    pub fn forward(&self, input: &Tensor, mask: &Tensor, training: bool) -> Tensor {
         let [query, key, value] = self.project(input); // [N, heads, T, D / heads]
         let scale = 1.0 / (query.size()[3] as f64).sqrt();
-        let scores = (query * scale).matmul(&key.transpose(-2, -1)); // [N, heads, T, T]
-        let scores = bias.map_or_else(|| scores.shallow_clone(), |bias| &scores + bias); // [N, heads, T, T]
-        let width = input.size()[1];
-        let later = Tensor::ones([width, width], (Kind::Bool, input.device())).triu(1); // [T, T]
-        let weights =
-            scores.masked_fill(&later, f64::NEG_INFINITY).softmax(-1, None).dropout(self.attention_dropout, training); // [N, heads, T, T]
+        let scores = (query * scale).matmul(&key.transpose(-2, -1)) + mask; // [N, heads, T, T]
+        let weights = scores.softmax(-1, None).dropout(self.attention_dropout, training); // [N, heads, T, T]
         let read = weights.matmul(&value).transpose(1, 2).flatten(2, 3); // [N, T, D]
         let change = self.dense.forward(&read).dropout(self.hidden_dropout, training); // [N, T, D]
         self.norm.forward(&(change + input))

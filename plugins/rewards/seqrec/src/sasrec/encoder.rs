@@ -1,13 +1,13 @@
 //! SASRec's encoder: items and positions embedded, then causal Transformer layers.
 
-use super::attention::Attention;
+use super::attention::{Attention, causal_mask};
 use super::feed_forward::FeedForward;
 use super::layers::{Fresh, LayerNorm};
 use super::parameters::SasRecParameters;
 use crate::{SequenceEncoder, initial};
 use prorl_sdk::error::Result;
 use prorl_sdk::setup::Setup;
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 /// SASRec, "Self-Attentive Sequential Recommendation" (arXiv 1808.09781), with the numbers of RecBole
 /// 1.2.1's `SASRec`: `X = Dropout(LN(E[x_t] + P[t]))` with positions from 0 at the left, then post-norm layers
@@ -65,12 +65,28 @@ impl SequenceEncoder for Encoder {
     }
 
     fn states(&self, items: &Tensor, training: bool) -> Tensor {
+        self.states_with(items, &causal_mask(items.size()[1], items.device()), training)
+    }
+
+    /// RecBole adds −10,000 where a key is padding or stands behind its query: who sees padding alone sees all alike.
+    fn states_of_padded(&self, items: &Tensor) -> Tensor {
+        let padding = items.eq(0).view([items.size()[0], 1, 1, -1]); // [N, 1, 1, T]
+        let later = causal_mask(items.size()[1], items.device()).isneginf(); // [T, T]
+        let mask = padding.logical_or(&later).to_kind(Kind::Float) * HIDDEN; // [N, 1, T, T]
+        self.states_with(items, &mask, false)
+    }
+}
+
+/// What RecBole adds to the scores of hidden keys.
+const HIDDEN: f64 = -10_000.0;
+
+impl Encoder {
+    fn states_with(&self, items: &Tensor, mask: &Tensor, training: bool) -> Tensor {
         let embedded = Tensor::embedding(&self.item_embedding, items, 0, false, false); // [N, T, D]
         let positions = self.position_embedding.narrow(0, 0, items.size()[1]); // [T, D]
         let first = self.norm.forward(&(embedded + positions)).dropout(self.parameters.hidden_dropout, training); // [N, T, D]
         self.layers.iter().fold(first, |states, (attention, feed_forward)| {
-            let attended = attention.forward(&states, training);
-            feed_forward.forward(&attended, training)
+            feed_forward.forward(&attention.forward(&states, mask, training), training)
         })
     }
 }

@@ -49,7 +49,8 @@ fn paths(batch: i64) -> Paths {
     paths
 }
 
-fn assert_same(actual: &PathScores, expected: &PathScores) {
+/// Equal scores.
+pub fn assert_same(actual: &PathScores, expected: &PathScores) {
     let (a, e) = (actual, expected);
     assert_close("target_log_prob", &a.target_log_prob, &e.target_log_prob, VALUES);
     assert_close("target_rank", &a.target_rank, &e.target_rank, EXACT);
@@ -118,6 +119,12 @@ pub fn nothing_known_is_uniform<M: RewardModel>(mut model: M) {
     assert_close("first", &first, &uniform, VALUES);
     let rank = scores.target_rank.narrow(-1, 0, 1);
     assert_close("rank", &rank, &rank.ones_like(), EXACT);
+}
+
+/// Histories of five items and paths of valid items only.
+pub fn full() -> (Prompts, Paths) {
+    let prompts = Prompts { history: sequences(6, 5, 5), target: Tensor::randint_low(1, ITEMS + 1, [6], INTEGERS) };
+    (prompts, Paths::from_items(sequences(18, 0, 4).view([6, 3, 4])))
 }
 
 /// Neither neighbours nor padding nor the order of a batch matter.
