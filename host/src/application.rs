@@ -129,6 +129,9 @@ impl Started {
 
     fn experiment(self, until: Until) -> Result<()> {
         let (bench, resolved, resumed) = self.workbench()?;
+        if until == Until::Reinforcement && bench.policy_is_fixed()? {
+            return Err(untrainable(&bench, &resolved).into());
+        }
         let run = run_folder(&bench, &resolved, resumed)?;
         experiment::run(&bench, &run, until).with_context(|| format!("run {}", run.path().display()))
     }
@@ -137,6 +140,7 @@ impl Started {
         let (bench, resolved, resumed) = self.workbench()?;
         let checkpoint = match weights {
             PolicyWeights::Imitation => None,
+            PolicyWeights::Rl if bench.policy_is_fixed()? => None,
             PolicyWeights::File(path) => Some(path.clone()),
             PolicyWeights::Rl => Some(latest_policy(&bench, resumed.as_deref())?),
         };
@@ -150,6 +154,15 @@ impl Started {
         world.write(out)?;
         println!("wrote a generated world to {}; use it with --data {}", out.display(), out.display());
         Ok(())
+    }
+}
+
+fn untrainable(bench: &Workbench, resolved: &Resolved) -> SettingsError {
+    SettingsError::Conflict {
+        key: "policy.name".into(),
+        value: Value::from(bench.settings.policy.name.as_str()).to_string(),
+        origin: resolved.origins.of("policy.name"),
+        reason: "no algorithm can train this policy; `prorl-host run` judges it as it is".into(),
     }
 }
 

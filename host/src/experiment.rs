@@ -15,6 +15,9 @@ use prorl_sdk::tokenizer::CodeTable;
 use serde_json::{Value, json};
 use std::time::Instant;
 
+/// The row of the policy from which algorithms start.
+pub const IMITATION: &str = "imitation";
+
 /// How far to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Until {
@@ -52,32 +55,58 @@ struct Groundwork {
     imitator: ForeignPolicy,
 }
 
-/// The whole experiment in `run`'s folder.
+/// The whole experiment in `run`'s folder. A policy that no algorithm can train is judged alone.
 ///
 /// # Errors
 /// The first stage that fails; what earlier stages made stays in the cache and in the run's folder.
 pub fn run(bench: &Workbench, run: &RunFolder, until: Until) -> Result<()> {
     let mut watch = Stopwatch::default();
-    let Groundwork { codes, mut rewards, mut imitator } = groundwork(bench, &mut watch)?;
-    let mut policy = bench.policy(&codes)?;
-    weights::restore(&policy.parameters()?, &imitator.parameters()?);
-    policy.set_training(false)?;
-    let mut log = MetricLog::create(run.path())?;
-    let reference = same_policy(bench, &codes, &imitator)?;
-    let curve = watch.timed("reinforcement", || {
-        let reward = &mut rewards[0];
-        let judge = Judge { name: &reward.name, model: &mut reward.model };
-        reinforcement::train(bench, &mut policy, reference, judge, run, &mut log)
-    })?;
+    let ground = groundwork(bench, &mut watch)?;
+    let log = MetricLog::create(run.path())?;
+    if bench.policy_is_fixed()? {
+        return judge_alone(bench, run, ground, watch);
+    }
+    let Groundwork { codes, mut rewards, mut imitator } = ground;
+    let (mut policy, curve) =
+        watch.timed("reinforcement", || learn(bench, run, log, &codes, &imitator, &mut rewards[0]))?;
     if until == Until::Report {
         let before =
-            watch.timed("evaluation of imitation", || evaluate(bench, &mut imitator, &mut rewards, "imitation"))?;
+            watch.timed("evaluation of imitation", || evaluate(bench, &mut imitator, &mut rewards, IMITATION))?;
         let name = bench.settings.algo.name.clone();
         let after = watch.timed("evaluation", || evaluate(bench, &mut policy, &mut rewards, &name))?;
-        let results: Vec<_> = rows(bench, "imitation", before).into_iter().chain(rows(bench, &name, after)).collect();
+        let results: Vec<_> = rows(bench, IMITATION, before).into_iter().chain(rows(bench, &name, after)).collect();
         finish(bench, run, &results, &rewards, curve, &watch)?;
     }
     Ok(())
+}
+
+/// The policy after reinforcement learning from where imitation left it, and its figures epoch by epoch.
+fn learn(
+    bench: &Workbench,
+    run: &RunFolder,
+    mut log: MetricLog,
+    codes: &CodeTable,
+    imitator: &ForeignPolicy,
+    reward: &mut TrainedReward,
+) -> Result<(ForeignPolicy, Vec<Value>)> {
+    let mut policy = same_policy(bench, codes, imitator)?;
+    let reference = same_policy(bench, codes, imitator)?;
+    let judge = Judge { name: &reward.name, model: &mut reward.model };
+    let curve = reinforcement::train(bench, &mut policy, reference, judge, run, &mut log)?;
+    Ok((policy, curve))
+}
+
+/// Judges the policy that stands before reinforcement learning, under its own name if there is nothing behind it.
+fn judge_alone(bench: &Workbench, run: &RunFolder, ground: Groundwork, mut watch: Stopwatch) -> Result<()> {
+    let Groundwork { mut rewards, mut imitator, .. } = ground;
+    let label = label_before_learning(bench)?;
+    let result = watch.timed("evaluation", || evaluate(bench, &mut imitator, &mut rewards, &label))?;
+    finish(bench, run, &rows(bench, &label, result), &rewards, Vec::new(), &watch)
+}
+
+/// `imitation` is what algorithms start from; a policy that none can train goes by its own name.
+fn label_before_learning(bench: &Workbench) -> Result<String> {
+    Ok(if bench.policy_is_fixed()? { bench.settings.policy.name.clone() } else { IMITATION.to_owned() })
 }
 
 /// Trains whatever of codes, reward models and imitation policy is not in the cache.
@@ -135,13 +164,12 @@ pub fn pretrain(bench: &Workbench) -> Result<()> {
 /// The file does not fit the policy, or a plugin fails.
 pub fn judge(bench: &Workbench, run: &RunFolder, checkpoint: Option<&std::path::Path>) -> Result<()> {
     let mut watch = Stopwatch::default();
-    let Groundwork { codes, mut rewards, imitator } = groundwork(bench, &mut watch)?;
+    let ground = groundwork(bench, &mut watch)?;
+    let Some(path) = checkpoint else { return judge_alone(bench, run, ground, watch) };
+    let Groundwork { codes, mut rewards, imitator } = ground;
     let mut policy = same_policy(bench, &codes, &imitator)?;
-    let mut label = "imitation".to_owned();
-    if let Some(path) = checkpoint {
-        crate::checkpoint::copy_into(&policy.parameters()?, &crate::checkpoint::load(path)?)?;
-        label = path.display().to_string();
-    }
+    crate::checkpoint::copy_into(&policy.parameters()?, &crate::checkpoint::load(path)?)?;
+    let label = path.display().to_string();
     let result = watch.timed("evaluation", || evaluate(bench, &mut policy, &mut rewards, &label))?;
     finish(bench, run, &rows(bench, &label, result), &rewards, Vec::new(), &watch)
 }

@@ -95,6 +95,15 @@ impl Workbench {
         let made = self.registry.policy(&policy.name, &parameters, &self.setup(Some(codes)));
         made.with_context(|| format!("making the policy `{}`", policy.name))
     }
+
+    /// Whether no algorithm can train the chosen policy: it is judged as it is, or as imitation left it.
+    ///
+    /// # Errors
+    /// There is no such policy.
+    pub fn policy_is_fixed(&self) -> Result<bool> {
+        let component = self.registry.find(Kind::Policy, &self.settings.policy.name)?;
+        Ok(component.description.has("fixed"))
+    }
 }
 
 /// How components are told a device.

@@ -141,6 +141,69 @@ fn a_resumed_run_learns_as_if_never_stopped() {
     assert_eq!(resumed, expected);
 }
 
+/// A small world for policies other than T5.
+const SMALL_WORLD: &[&str] = &[
+    "--preset=demo",
+    "--set=data.world.users=200",
+    "--set=data.world.items=80",
+    "--set=data.world.interactions=30",
+    "--set=reward_training.epochs=2",
+    "--set=imitation.epochs=2",
+    "--set=imitation.validation_prompts=8",
+    "--set=evaluation.prompts=16",
+    "--set=evaluation.beams=5",
+    "--set=evaluation.cutoffs=[1, 5]",
+];
+
+fn in_small_world<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    SMALL_WORLD.iter().copied().chain(more.iter().copied()).collect()
+}
+
+/// Labels of a run's table.
+fn labels(run: &Path) -> Vec<String> {
+    let table = std::fs::read_to_string(run.join("tables/all_figures.csv")).unwrap();
+    table.lines().next().unwrap().split(',').skip(1).map(str::to_owned).collect()
+}
+
+#[test]
+fn a_policy_that_does_not_learn_is_judged_alone_under_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(folder.path(), &in_small_world(&["--policy=popular"]));
+    assert!(output.status.success(), "{}", text(&output));
+    let shown = text(&output);
+    assert!(shown.contains("popular") && shown.contains("has nothing to learn"), "{shown}");
+    assert!(!shown.contains("paired") && !shown.contains("reinforcement"), "{shown}");
+    let run_folder = only_run(folder.path());
+    assert_eq!(labels(&run_folder), ["popular", "popular best-of-5"]);
+    for file in ["manifest.json", "metrics.jsonl", "tables/results.json", "tables/per_prompt.csv"] {
+        assert!(run_folder.join(file).is_file(), "{file} is missing");
+    }
+    let untrainable = run(folder.path(), &[&["rl"], &in_small_world(&["--policy=popular"])[..]].concat());
+    assert_eq!(untrainable.status.code(), Some(2), "{}", text(&untrainable));
+    assert!(
+        text(&untrainable).contains("`policy.name` is \"popular\" (command line --policy)"),
+        "{}",
+        text(&untrainable)
+    );
+    only_run(folder.path());
+}
+
+#[test]
+fn a_policy_that_imitation_alone_can_train_is_trained_selected_and_judged() {
+    let folder = tempfile::tempdir().unwrap();
+    for (policy, select) in [("greedy-to-target", "ioi_max@10"), ("ipg", "loss"), ("irn", "ioi_max@10")] {
+        let (policy_flag, select) = (format!("--policy={policy}"), format!("--set=imitation.select={select}"));
+        let runs = format!("--runs=runs-{policy}");
+        let output = run(folder.path(), &in_small_world(&[&policy_flag, &select, &runs]));
+        assert!(output.status.success(), "{policy}: {}", text(&output));
+        let latest = folder.path().join(format!("runs-{policy}/generated/latest"));
+        assert_eq!(labels(&latest), [policy.to_owned(), format!("{policy} best-of-5")]);
+        let again = run(folder.path(), &[&["eval"], &in_small_world(&[&policy_flag, &select, &runs])[..]].concat());
+        assert!(again.status.success(), "{policy}: {}", text(&again));
+        assert!(text(&again).contains("imitation: reusing"), "{policy}: {}", text(&again));
+    }
+}
+
 #[test]
 fn mistakes_are_named_with_the_nearest_right_word() {
     let folder = tempfile::tempdir().unwrap();
@@ -177,7 +240,20 @@ fn every_preset_fits_the_real_plugins() {
 fn plugins_are_listed_and_described() {
     let folder = tempfile::tempdir().unwrap();
     let list = text(&run(folder.path(), &["plugin", "list"]));
-    for name in ["sem-ids", "rq-kmeans", "t5", "sasrec", "gru4rec", "prorl", "reinforce"] {
+    for name in [
+        "sem-ids",
+        "rq-kmeans",
+        "t5",
+        "random",
+        "popular",
+        "greedy-to-target",
+        "ipg",
+        "irn",
+        "sasrec",
+        "gru4rec",
+        "prorl",
+        "reinforce",
+    ] {
         assert!(list.contains(name), "{list}");
     }
     let info = text(&run(folder.path(), &["plugin", "info", "prorl"]));

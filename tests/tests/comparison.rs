@@ -135,3 +135,34 @@ fn a_wrong_setting_is_named_before_anything_runs() {
     assert!(shown.contains("variant `reinforce`") && shown.contains("algo.gamma"), "{shown}");
     assert!(!folder.path().join("out").exists());
 }
+
+/// Baselines beside what learns: `policy.name` is set by a variant, and the grid's parameters of T5 are not theirs.
+#[test]
+fn policies_that_no_algorithm_trains_are_rows_of_their_own() {
+    let grid = GRID
+        .replace("seeds = [0, 1]", "seeds = [0]")
+        .replace("\"policy.d_model", "\"policy.name=t5\", \"policy.d_model");
+    let grid = grid.replace("name = \"reinforce\"\nset = [\"algo.name=reinforce\"]", BASELINES);
+    let folder = folder_with_grid(&grid);
+    let output = bench(folder.path(), &["--grid=grid.toml", "--out=out"]).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+    let shown = text(&output);
+    assert!(!shown.contains("failed:"), "{shown}");
+    let table = std::fs::read_to_string(folder.path().join("out/results.md")).unwrap();
+    let rows: Vec<&str> =
+        table.lines().filter_map(|line| line.strip_prefix("| ")?.split(" |").next()).skip(2).collect();
+    let names = ["imitation", "prorl", "popular", "short-random", "greedy-gru4rec"];
+    let expected: Vec<String> = names.iter().flat_map(|it| [it.to_string(), format!("{it} best-of-5")]).collect();
+    assert_eq!(rows, expected, "{table}");
+    let tests = std::fs::read_to_string(folder.path().join("out/tests.md")).unwrap();
+    assert!(tests.contains("| popular |") && tests.contains("| greedy-gru4rec |"), "{tests}");
+}
+
+const BASELINES: &str = r#"name = "popular"
+set = ["policy.name=popular"]
+[[variant]]
+name = "short-random"
+set = ["policy.name=random", "policy.length=2"]
+[[variant]]
+name = "greedy-gru4rec"
+set = ["policy.name=greedy-to-target", "policy.model=gru4rec", "policy.gru4rec.hidden=16", "policy.top_k=5"]"#;

@@ -175,7 +175,7 @@ mod tests {
     struct Unreachable;
 
     impl Collective for Unreachable {
-        fn processes(&self) -> i64 {
+        fn processes(&self) -> u64 {
             2
         }
 

@@ -173,7 +173,7 @@ fn sources(flags: Flags, environment: Vec<(String, String)>, names_its_preset: b
         || environment.iter().any(|(name, value)| name.eq_ignore_ascii_case("PRORL__DATA__PATH") && !value.is_empty());
     let silent = flags.config.is_empty() && flags.resume.is_none() && !data_is_named && !names_its_preset;
     let preset = flags.preset.or_else(|| silent.then(|| DEFAULT_PRESET.into()));
-    Sources { preset, files: flags.config, environment, assignments }
+    Sources { preset, files: flags.config, environment, grid: Vec::new(), assignments }
 }
 
 fn assignments(flags: &Flags) -> Vec<Assignment> {

@@ -121,11 +121,11 @@ impl Grid {
     fn cell(&self, variant: &Variant, seed: u64, sources: &Sources, known: &dyn KnownComponents) -> Result<Cell> {
         let mut sources = sources.clone();
         sources.preset = sources.preset.or_else(|| self.preset.clone());
-        let own = self.set.iter().chain(&variant.set).map(|text| text.parse::<Assignment>());
-        let mut assignments = own.collect::<Result<Vec<_>, _>>()?;
-        assignments.append(&mut sources.assignments);
-        assignments.push(Assignment::flag("seed of the grid", "seed", seed));
-        sources.assignments = assignments;
+        // Layers of their own, so that a variant's component is not given what the grid sets for another.
+        for own in [&self.set, &variant.set] {
+            sources.grid.push(own.iter().map(|text| text.parse()).collect::<Result<_, _>>()?);
+        }
+        sources.assignments.push(Assignment::flag("seed of the grid", "seed", seed));
         let resolved = settings::resolve(&sources, known)?;
         let settings_text = resolved.to_toml()?;
         Ok(Cell { variant: variant.name.clone(), seed, settings_text, settings: resolved.settings })

@@ -19,7 +19,7 @@ pub struct Found {
 pub type Results = BTreeMap<String, BTreeMap<u64, Found>>;
 
 /// The row of the policy from which all variants of a seed start.
-pub const IMITATION: &str = "imitation";
+pub use crate::experiment::IMITATION;
 /// How the rows of that policy under further reward models begin.
 pub const STARTS: &str = "imitation-";
 

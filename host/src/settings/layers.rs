@@ -23,6 +23,8 @@ pub struct Sources {
     pub files: Vec<PathBuf>,
     /// Variables; those that start with `PRORL__` are settings.
     pub environment: Vec<(String, String)>,
+    /// Settings of a grid: those of all its cells, then those of one variant.
+    pub grid: Vec<Vec<Assignment>>,
     /// Flags, then `--set`, in order.
     pub assignments: Vec<Assignment>,
 }
@@ -76,7 +78,9 @@ pub fn collect(sources: &Sources) -> Result<Vec<Layer>, SettingsError> {
         layers.push(toml_text::entries(&text, origin, &path.display().to_string())?);
     }
     layers.push(environment::entries(&sources.environment)?);
-    layers.push(sources.assignments.iter().flat_map(Assignment::entries).collect());
+    layers.extend(
+        sources.grid.iter().chain([&sources.assignments]).map(|it| it.iter().flat_map(Assignment::entries).collect()),
+    );
     Ok(layers)
 }
 

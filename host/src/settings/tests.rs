@@ -109,6 +109,7 @@ fn each_layer_is_over_the_one_before_and_origins_tell() {
         preset: Some(preset.clone()),
         files: vec![path.clone()],
         environment: vec![("PRORL__RL__EPOCHS".into(), "4".into()), ("PRORL_CACHE".into(), "x".into())],
+        grid: Vec::new(),
         assignments: vec![Assignment::flag("--seed", "seed", 7), "seed=8".parse().unwrap()],
     };
     let Resolved { settings, origins, .. } = resolve(&sources, &Loaded).unwrap();
@@ -209,6 +210,17 @@ fn texts_take_the_type_of_their_setting() {
     assert_eq!((settings.runs, settings.cache), (PathBuf::from("runs"), PathBuf::from("true")));
     assert_eq!(settings.imitation.schedule, LearningRateShape::Constant);
     assert_eq!(settings.algo.json(), json!({ "kl": "exact", "label": "7" }));
+}
+
+#[test]
+fn a_grids_variant_may_choose_another_component_than_its_grid() {
+    let grid = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<_>>();
+    let all = grid(&["algo.name=prorl", "algo.gamma=0.9", "seed=1"]);
+    let sources = |own: &[&str]| Sources { grid: vec![all.clone(), grid(own)], ..set(&["seed=2"]) };
+    let settings = resolve(&sources(&["algo.name=reinforce", "algo.layers=3"]), &Loaded).unwrap().settings;
+    assert_eq!((settings.algo.json(), settings.seed), (json!({ "layers": 3 }), 2));
+    let settings = resolve(&sources(&[]), &Loaded).unwrap().settings;
+    assert_eq!(settings.algo.json(), json!({ "gamma": 0.9 }));
 }
 
 #[test]

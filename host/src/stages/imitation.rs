@@ -31,13 +31,19 @@ pub struct Imitator {
     pub seconds: f64,
 }
 
-/// The imitation policy, from the cache if the same was trained before.
+/// The imitation policy, from the cache if the same was trained before. A policy without weights is as it is made.
 ///
 /// `judge` scores validation paths where the settings select by reward.
 ///
 /// # Errors
 /// There is no training example, or a plugin fails.
 pub fn trained(bench: &Workbench, codes: &CodeTable, judge: &mut Judge<'_>) -> Result<Imitator> {
+    let mut policy = bench.policy(codes)?;
+    policy.set_training(false)?;
+    if !policy.parameters()?.iter().any(|(_, weight)| weight.requires_grad()) {
+        log::info!("imitation: the policy `{}` has nothing to learn", bench.settings.policy.name);
+        return Ok(Imitator { policy, seconds: 0.0 });
+    }
     let settings = &bench.settings.imitation;
     let parameters = Value::Object(bench.settings.policy.parameters.clone());
     let mut inputs = json!({
@@ -51,7 +57,6 @@ pub fn trained(bench: &Workbench, codes: &CodeTable, judge: &mut Judge<'_>) -> R
         let reward = bench.model_parameters(judge.name);
         inputs["reward"] = bench.fingerprint(Kind::RewardModel, judge.name, &reward)?;
     }
-    let mut policy = bench.policy(codes)?;
     let folder = bench.cache.get_or(&key("imitation", &inputs), |folder| -> Result<()> {
         let meta = train(bench, &mut policy, judge)?;
         checkpoint::save(folder, "model", &policy.parameters()?, &meta)?;

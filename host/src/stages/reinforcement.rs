@@ -197,7 +197,7 @@ impl<'a> Reinforcement<'a> {
 /// Width of the policy's hidden states, 0 where it has none: seen on one prompt.
 fn hidden_width(bench: &Workbench, policy: &mut ForeignPolicy, batches: &PromptBatches) -> Result<i64> {
     let component = bench.registry.find(ComponentKind::Policy, &bench.settings.policy.name)?;
-    if !component.description.capabilities.iter().any(|capability| capability == "hidden") {
+    if !component.description.has("hidden") {
         return Ok(0);
     }
     let prompt = batches.prompts(0).narrow(0, 1);

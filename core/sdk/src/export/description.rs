@@ -48,3 +48,10 @@ pub struct Description {
     /// Metrics that it reports.
     pub metrics: Vec<MetricDeclaration>,
 }
+
+impl Description {
+    /// Whether it lists a capability.
+    pub fn has(&self, capability: &str) -> bool {
+        self.capabilities.iter().any(|own| own == capability)
+    }
+}
