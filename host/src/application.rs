@@ -11,7 +11,7 @@ use crate::settings::{self, KnownComponents, Resolved, Settings, SettingsError, 
 use crate::truth;
 use crate::workbench::Workbench;
 use anyhow::{Context, Result, bail};
-use prorl_abi::fault::FaultKind;
+use prorl_abi::fault::{Fault, FaultKind};
 use prorl_data::{DataError, Dataset, World};
 use prorl_sdk::export::description::Kind;
 use serde_json::{Value, json};
@@ -51,7 +51,8 @@ pub fn run(invocation: Invocation) -> Result<()> {
 /// The process's exit code for an error: 2 where the user can mend it, 3 where a plugin failed, else 1.
 pub fn exit_code(error: &anyhow::Error) -> u8 {
     for cause in error.chain() {
-        if let Some(PluginError::Call(fault)) = cause.downcast_ref::<PluginError>() {
+        let called = cause.downcast_ref::<PluginError>().and_then(PluginError::fault);
+        if let Some(fault) = called.or_else(|| cause.downcast_ref::<Fault>()) {
             return if matches!(fault.kind, FaultKind::Parameters | FaultKind::Input) { 2 } else { 3 };
         }
         if cause.is::<PluginError>() || cause.is::<SettingsError>() || cause.is::<DataError>() {

@@ -3,12 +3,11 @@
 //! The only place of the host that loads libraries. Libraries are never unloaded: objects, log records and
 //! panics of theirs may outlive every owner the host could name.
 
-pub mod foreign;
 pub mod library;
 pub mod registry;
 pub mod search;
 
-pub use foreign::{ForeignAlgorithm, ForeignPolicy, ForeignRewardModel, ForeignTokenizer};
+pub use prorl_sdk::foreign::{ForeignAlgorithm, ForeignPolicy, ForeignRewardModel, ForeignTokenizer};
 pub use registry::{Component, Registry};
 
 use prorl_abi::fault::Fault;
@@ -35,6 +34,16 @@ pub enum PluginError {
 impl From<Fault> for PluginError {
     fn from(fault: Fault) -> Self {
         PluginError::Call(fault)
+    }
+}
+
+impl PluginError {
+    /// What the plugin reported, where it was a call that failed.
+    pub fn fault(&self) -> Option<&Fault> {
+        match self {
+            PluginError::Call(fault) => Some(fault),
+            _ => None,
+        }
     }
 }
 

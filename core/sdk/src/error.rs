@@ -46,12 +46,31 @@ impl Error {
 
 impl From<Error> for Fault {
     fn from(error: Error) -> Self {
-        Fault::new(error.kind(), error.to_string())
+        Fault::new(error.kind(), without_trace(&error.to_string()))
     }
 }
 
 impl From<Fault> for Error {
     fn from(fault: Fault) -> Self {
         Error::Boundary(fault.to_string())
+    }
+}
+
+/// libtorch's message without the addresses of its own calls, which fill a screen and name nothing.
+pub fn without_trace(message: &str) -> &str {
+    // As text, and as text within quotes.
+    let ends = ["\nException raised from", "\\nException raised from"].map(|begin| message.find(begin));
+    &message[..ends.into_iter().flatten().min().unwrap_or(message.len())]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_of_libtorch_ends_before_its_trace() {
+        assert_eq!(without_trace("size mismatch\nException raised from f at x.cpp:1\nframe #0"), "size mismatch");
+        assert_eq!(without_trace("Torch(\"size\\nException raised from f\\nframe #0\")"), "Torch(\"size");
+        assert_eq!(without_trace("an empty batch"), "an empty batch");
     }
 }

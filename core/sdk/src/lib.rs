@@ -14,6 +14,7 @@ pub mod crossing;
 pub mod diagnostics;
 pub mod error;
 pub mod export;
+pub mod foreign;
 pub mod kl;
 pub mod loss;
 pub mod masked;

@@ -53,6 +53,9 @@ pub fn penalised(scored: &ScoredPaths) -> Tensor {
 }
 
 fn minimum(values: &Tensor, mask: &Tensor) -> Tensor {
+    if values.numel() == 0 {
+        return values.sum(values.kind()); // scalar 0: a batch without prompts
+    }
     let lowest = values.masked_fill(&mask.logical_not(), f64::INFINITY).min(); // scalar
     lowest.masked_fill(&lowest.isposinf(), 0.0)
 }
@@ -172,6 +175,16 @@ mod tests {
         };
         let expected = Tensor::from_slice(&[-1_f32, -1.0, -1.0, 0.0, 0.0, 0.0]).view([1, 1, 2, 3]);
         assert_eq!(penalised(&scored), expected);
+    }
+
+    #[test]
+    fn a_batch_without_prompts_has_no_rewards() {
+        let ScoredPaths { items, length, stopped, ioi, ior, ctr, .. } = scored();
+        let none = |tensor: Tensor| tensor.narrow(0, 0, 0);
+        let (items, length, stopped) = (none(items), none(length), none(stopped));
+        let empty =
+            ScoredPaths { items, length, stopped, ioi: none(ioi), ior: none(ior), ctr: none(ctr), hidden: None };
+        assert_eq!(penalised(&empty).size(), [0, 3, 3, 3]);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! What an author tests with: golden numbers and comparisons that say what differs.
 //!
-//! Everything here panics with a sentence where a test should fail.
+//! [`conformance`] checks whole components; everything else here panics with a sentence where a test should fail.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 pub mod closeness;
+pub mod conformance;
 pub mod fixtures;

@@ -1,10 +1,9 @@
 //! All components that the found libraries offer.
 
-use super::foreign::{ForeignAlgorithm, ForeignPolicy, ForeignRewardModel, ForeignTokenizer};
 use super::library::{self, Library};
 use super::{PluginError, Result, search};
-use prorl_sdk::crossing::Crossing;
 use prorl_sdk::export::description::{Description, Kind};
+use prorl_sdk::foreign::{ForeignAlgorithm, ForeignPolicy, ForeignRewardModel, ForeignTokenizer};
 use prorl_sdk::setup::Setup;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -103,10 +102,8 @@ impl Registry {
     /// # Errors
     /// There is none of that name, or it refuses its parameters.
     pub fn tokenizer(&self, name: &str, parameters: &Value, setup: &Setup) -> Result<ForeignTokenizer> {
-        let component = self.find(Kind::Tokenizer, name)?;
-        let make = component.library.module.tokenizer();
-        let object = make(name.into(), parameters.to_string().as_str().into(), setup.to_record()).into_result()?;
-        Ok(ForeignTokenizer::new(object))
+        let module = self.find(Kind::Tokenizer, name)?.library.module;
+        Ok(ForeignTokenizer::make(module, name, parameters, setup)?)
     }
 
     /// A reward model.
@@ -114,10 +111,8 @@ impl Registry {
     /// # Errors
     /// As for [`Registry::tokenizer`].
     pub fn reward_model(&self, name: &str, parameters: &Value, setup: &Setup) -> Result<ForeignRewardModel> {
-        let component = self.find(Kind::RewardModel, name)?;
-        let make = component.library.module.reward_model();
-        let object = make(name.into(), parameters.to_string().as_str().into(), setup.to_record()).into_result()?;
-        Ok(ForeignRewardModel::new(object))
+        let module = self.find(Kind::RewardModel, name)?.library.module;
+        Ok(ForeignRewardModel::make(module, name, parameters, setup)?)
     }
 
     /// A policy.
@@ -125,10 +120,8 @@ impl Registry {
     /// # Errors
     /// As for [`Registry::tokenizer`].
     pub fn policy(&self, name: &str, parameters: &Value, setup: &Setup) -> Result<ForeignPolicy> {
-        let component = self.find(Kind::Policy, name)?;
-        let make = component.library.module.policy();
-        let object = make(name.into(), parameters.to_string().as_str().into(), setup.to_record()).into_result()?;
-        Ok(ForeignPolicy::new(object))
+        let module = self.find(Kind::Policy, name)?.library.module;
+        Ok(ForeignPolicy::make(module, name, parameters, setup)?)
     }
 
     /// An algorithm.
@@ -136,10 +129,8 @@ impl Registry {
     /// # Errors
     /// As for [`Registry::tokenizer`].
     pub fn algorithm(&self, name: &str, parameters: &Value, setup: &Setup) -> Result<ForeignAlgorithm> {
-        let component = self.find(Kind::Algorithm, name)?;
-        let make = component.library.module.algorithm();
-        let object = make(name.into(), parameters.to_string().as_str().into(), setup.to_record()).into_result()?;
-        Ok(ForeignAlgorithm::new(object))
+        let module = self.find(Kind::Algorithm, name)?.library.module;
+        Ok(ForeignAlgorithm::make(module, name, parameters, setup)?)
     }
 
     /// A component's parameters, checked and completed with defaults.

@@ -1,6 +1,6 @@
 //! No panic and no unlocated error leaves a plugin.
 
-use crate::error::Error;
+use crate::error::{Error, without_trace};
 use crate::export::library;
 use prorl_abi::fault::{Fault, FaultKind};
 use prorl_abi::object::Outcome;
@@ -36,9 +36,10 @@ fn panic_message(payload: &(dyn Any + Send)) -> String {
         .map(|text| (*text).to_owned())
         .or_else(|| payload.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "a value that is no text".into());
+    let text = without_trace(&text);
     match LAST_PANIC_AT.with(|last| last.borrow_mut().take()) {
         Some(at) => format!("{text} (at {at})"),
-        None => text,
+        None => text.to_owned(),
     }
 }
 

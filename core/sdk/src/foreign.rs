@@ -1,6 +1,21 @@
-//! The host's view of components that live in plugins: typed calls over the frozen object traits.
+//! The caller's view of components that live in plugins: typed calls over the frozen object traits.
+//!
+//! The host calls plugins through it, and so does the conformance kit, whether the component lives in a library opened
+//! with dlopen or in the test's own binary.
 
-use super::Result;
+use crate::algorithm::{Advantages, Batch, Collective, LogProbs, Progress, Requirements, ScoredPaths};
+use crate::crossing::Crossing;
+use crate::error::Error;
+use crate::export::adapters::{ItemSequences, NamedTensors, RewardModelAdapter};
+use crate::loss::Loss;
+use crate::path_details::PathDetails;
+use crate::policy::{ActionLogProbs, Decoding, Query, Rollout};
+use crate::prompts::{Paths, Prompts};
+use crate::reward_model::{PathScores, RewardModel, Sequences};
+use crate::setup::Setup;
+use crate::tokenizer::{Catalogue, CodeTable};
+use prorl_abi::fault::Fault;
+use prorl_abi::module::PluginModuleRef;
 use prorl_abi::object::{
     AlgorithmBox, Collective as CollectiveObject, Collective_TO, OPAQUE, Outcome, PolicyBox, RewardModelBox,
     RewardModelObject_TO, TokenizerBox,
@@ -8,17 +23,11 @@ use prorl_abi::object::{
 use prorl_abi::record::Record;
 use prorl_abi::tensor::TensorHandle;
 use prorl_abi::{RBox, RResult};
-use prorl_sdk::algorithm::{Advantages, Batch, Collective, LogProbs, Progress, Requirements, ScoredPaths};
-use prorl_sdk::crossing::Crossing;
-use prorl_sdk::error::Error;
-use prorl_sdk::export::adapters::{ItemSequences, NamedTensors, RewardModelAdapter};
-use prorl_sdk::loss::Loss;
-use prorl_sdk::path_details::PathDetails;
-use prorl_sdk::policy::{ActionLogProbs, Decoding, Query, Rollout};
-use prorl_sdk::prompts::{Paths, Prompts};
-use prorl_sdk::reward_model::{PathScores, RewardModel, Sequences};
-use prorl_sdk::tokenizer::{Catalogue, CodeTable};
+use serde_json::Value;
 use tch::Tensor;
+
+/// The result of a call: what the plugin gave, or its fault.
+pub type Result<T> = std::result::Result<T, Fault>;
 
 /// A tokenizer of a plugin.
 pub struct ForeignTokenizer {
@@ -42,7 +51,7 @@ pub struct ForeignAlgorithm {
 
 fn received<T: Crossing>(outcome: Outcome<Record>) -> Result<T> {
     let record = outcome.into_result()?;
-    Ok(T::from_record(record).map_err(prorl_abi::fault::Fault::from)?)
+    T::from_record(record).map_err(Fault::from)
 }
 
 fn tensors(outcome: Outcome<Record>) -> Result<Vec<(String, Tensor)>> {
@@ -50,12 +59,17 @@ fn tensors(outcome: Outcome<Record>) -> Result<Vec<(String, Tensor)>> {
 }
 
 impl ForeignTokenizer {
-    /// The host's view of `object`.
-    pub fn new(object: TokenizerBox) -> Self {
-        Self { object }
+    /// Makes the tokenizer called `name` of a library.
+    ///
+    /// # Errors
+    /// The library has none of that name, or it refuses its parameters or the set-up.
+    pub fn make(module: PluginModuleRef, name: &str, parameters: &Value, setup: &Setup) -> Result<Self> {
+        let json = parameters.to_string();
+        let object = module.tokenizer()(name.into(), json.as_str().into(), setup.to_record()).into_result()?;
+        Ok(Self { object })
     }
 
-    /// See [`prorl_sdk::tokenizer::Tokenizer::tokenize`].
+    /// See [`crate::tokenizer::Tokenizer::tokenize`].
     ///
     /// # Errors
     /// What the plugin reports.
@@ -65,9 +79,14 @@ impl ForeignTokenizer {
 }
 
 impl ForeignRewardModel {
-    /// The host's view of `object`.
-    pub fn new(object: RewardModelBox) -> Self {
-        Self { object }
+    /// Makes the reward model called `name` of a library.
+    ///
+    /// # Errors
+    /// The library has none of that name, or it refuses its parameters or the set-up.
+    pub fn make(module: PluginModuleRef, name: &str, parameters: &Value, setup: &Setup) -> Result<Self> {
+        let json = parameters.to_string();
+        let object = module.reward_model()(name.into(), json.as_str().into(), setup.to_record()).into_result()?;
+        Ok(Self { object })
     }
 
     /// A model of the host's own, called `name` in faults, in the place of a plugin's.
@@ -76,7 +95,7 @@ impl ForeignRewardModel {
         Self { object: RewardModelObject_TO::from_ptr(boxed, OPAQUE) }
     }
 
-    /// See [`prorl_sdk::reward_model::RewardModel::parameters`].
+    /// See [`crate::reward_model::RewardModel::parameters`].
     ///
     /// # Errors
     /// What the plugin reports; so for all methods.
@@ -86,20 +105,20 @@ impl ForeignRewardModel {
 
     /// Switches dropout on or off.
     pub fn set_training(&mut self, training: bool) -> Result<()> {
-        Ok(self.object.set_training(training).into_result()?)
+        self.object.set_training(training).into_result()
     }
 
-    /// See [`prorl_sdk::reward_model::RewardModel::score_paths`].
+    /// See [`crate::reward_model::RewardModel::score_paths`].
     pub fn score_paths(&mut self, prompts: &Prompts, paths: &Paths) -> Result<PathScores> {
         received(self.object.score_paths(prompts.to_record(), paths.to_record()))
     }
 
-    /// See [`prorl_sdk::reward_model::RewardModel::next_item_scores`].
+    /// See [`crate::reward_model::RewardModel::next_item_scores`].
     pub fn next_item_scores(&mut self, items: &Tensor) -> Result<Tensor> {
         Ok(self.object.next_item_scores(items.shallow_clone().into()).into_result()?.into())
     }
 
-    /// See [`prorl_sdk::reward_model::RewardModel::loss`].
+    /// See [`crate::reward_model::RewardModel::loss`].
     pub fn loss(&mut self, sequences: &Sequences) -> Result<Loss> {
         received(self.object.loss(sequences.to_record()))
     }
@@ -118,7 +137,7 @@ impl ForeignRewardModel {
     pub fn prefix_states(&mut self, items: &Tensor) -> Result<Tensor> {
         let input = ItemSequences { items: items.shallow_clone() }.to_record();
         let mut states = tensors(self.object.invoke("prefix_states".into(), input))?;
-        let (_, states) = states.pop().ok_or_else(|| prorl_abi::fault::Fault::from(nothing("prefix_states")))?;
+        let (_, states) = states.pop().ok_or_else(|| Fault::from(nothing("prefix_states")))?;
         Ok(states)
     }
 }
@@ -136,12 +155,17 @@ fn nothing(call: &str) -> Error {
 }
 
 impl ForeignPolicy {
-    /// The host's view of `object`.
-    pub fn new(object: PolicyBox) -> Self {
-        Self { object }
+    /// Makes the policy called `name` of a library.
+    ///
+    /// # Errors
+    /// The library has none of that name, or it refuses its parameters or the set-up.
+    pub fn make(module: PluginModuleRef, name: &str, parameters: &Value, setup: &Setup) -> Result<Self> {
+        let json = parameters.to_string();
+        let object = module.policy()(name.into(), json.as_str().into(), setup.to_record()).into_result()?;
+        Ok(Self { object })
     }
 
-    /// See [`prorl_sdk::policy::Policy::parameters`].
+    /// See [`crate::policy::Policy::parameters`].
     ///
     /// # Errors
     /// What the plugin reports; so for all methods.
@@ -151,20 +175,20 @@ impl ForeignPolicy {
 
     /// Switches dropout on or off.
     pub fn set_training(&mut self, training: bool) -> Result<()> {
-        Ok(self.object.set_training(training).into_result()?)
+        self.object.set_training(training).into_result()
     }
 
-    /// See [`prorl_sdk::policy::Policy::rollout`].
+    /// See [`crate::policy::Policy::rollout`].
     pub fn rollout(&mut self, prompts: &Prompts, decoding: &Decoding) -> Result<Rollout> {
         received(self.object.rollout(prompts.to_record(), decoding.to_record()))
     }
 
-    /// See [`prorl_sdk::policy::Policy::log_probs`].
+    /// See [`crate::policy::Policy::log_probs`].
     pub fn log_probs(&mut self, prompts: &Prompts, paths: &Paths, query: &Query) -> Result<ActionLogProbs> {
         received(self.object.log_probs(prompts.to_record(), paths.to_record(), query.to_record()))
     }
 
-    /// See [`prorl_sdk::policy::Policy::imitation_loss`].
+    /// See [`crate::policy::Policy::imitation_loss`].
     pub fn imitation_loss(&mut self, prompts: &Prompts, paths: &Paths) -> Result<Loss> {
         received(self.object.imitation_loss(prompts.to_record(), paths.to_record()))
     }
@@ -184,18 +208,23 @@ impl<C: Collective + Send> CollectiveObject for Lent<C> {
     }
 
     fn sum(&self, tensor: TensorHandle) -> Outcome<TensorHandle> {
-        let sum = self.0.sum(&tensor.into()).map(TensorHandle::from).map_err(prorl_abi::fault::Fault::from);
+        let sum = self.0.sum(&tensor.into()).map(TensorHandle::from).map_err(Fault::from);
         RResult::from(sum)
     }
 }
 
 impl ForeignAlgorithm {
-    /// The host's view of `object`.
-    pub fn new(object: AlgorithmBox) -> Self {
-        Self { object }
+    /// Makes the algorithm called `name` of a library.
+    ///
+    /// # Errors
+    /// The library has none of that name, or it refuses its parameters or the set-up.
+    pub fn make(module: PluginModuleRef, name: &str, parameters: &Value, setup: &Setup) -> Result<Self> {
+        let json = parameters.to_string();
+        let object = module.algorithm()(name.into(), json.as_str().into(), setup.to_record()).into_result()?;
+        Ok(Self { object })
     }
 
-    /// See [`prorl_sdk::algorithm::Algorithm::requirements`].
+    /// See [`crate::algorithm::Algorithm::requirements`].
     ///
     /// # Errors
     /// What the plugin reports; so for all methods.
@@ -203,12 +232,12 @@ impl ForeignAlgorithm {
         received(self.object.requirements())
     }
 
-    /// See [`prorl_sdk::algorithm::Algorithm::parameters`].
+    /// See [`crate::algorithm::Algorithm::parameters`].
     pub fn parameters(&self) -> Result<Vec<(String, Tensor)>> {
         tensors(self.object.parameters())
     }
 
-    /// See [`prorl_sdk::algorithm::Algorithm::prepare`].
+    /// See [`crate::algorithm::Algorithm::prepare`].
     pub fn prepare<C: Collective + Send + 'static>(
         &mut self,
         paths: &ScoredPaths,
@@ -219,7 +248,7 @@ impl ForeignAlgorithm {
         received(self.object.prepare(paths.to_record(), progress.to_record(), lent))
     }
 
-    /// See [`prorl_sdk::algorithm::Algorithm::loss`].
+    /// See [`crate::algorithm::Algorithm::loss`].
     pub fn loss(&mut self, log_probs: &LogProbs, batch: &Batch, progress: &Progress) -> Result<Loss> {
         let optional = |it: &Option<ActionLogProbs>| it.as_ref().map(Crossing::to_record).into();
         received(self.object.loss(
@@ -231,13 +260,13 @@ impl ForeignAlgorithm {
         ))
     }
 
-    /// See [`prorl_sdk::algorithm::Algorithm::state`].
+    /// See [`crate::algorithm::Algorithm::state`].
     pub fn state(&self) -> Result<Vec<(String, Tensor)>> {
         tensors(self.object.state())
     }
 
-    /// See [`prorl_sdk::algorithm::Algorithm::load_state`].
+    /// See [`crate::algorithm::Algorithm::load_state`].
     pub fn load_state(&mut self, state: Vec<(String, Tensor)>) -> Result<()> {
-        Ok(self.object.load_state(NamedTensors { tensors: state }.to_record()).into_result()?)
+        self.object.load_state(NamedTensors { tensors: state }.to_record()).into_result()
     }
 }
