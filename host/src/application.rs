@@ -4,9 +4,10 @@ use crate::command_line::{Action, Invocation, PolicyWeights, Resume, Verbosity};
 use crate::comparison;
 use crate::experiment::{self, Until};
 use crate::inspection;
-use crate::plugins::{PluginError, Registry};
+use crate::plugins::{PluginError, Registry, installation, trial};
 use crate::progress;
 use crate::run_folder::{Manifest, PluginOrigin, RunFolder};
+use crate::scaffold;
 use crate::settings::{self, KnownComponents, Resolved, Settings, SettingsError, Sources};
 use crate::truth;
 use crate::workbench::Workbench;
@@ -29,21 +30,27 @@ pub fn run(invocation: Invocation) -> Result<()> {
         Verbosity::Verbose => progress::Verbosity::from_flags(false, 1),
         Verbosity::Everything => progress::Verbosity::from_flags(false, 2),
     });
-    let (registry, plugins) = (Registry::open(&invocation.plugins)?, invocation.plugins);
-    let started = Started { registry, resume: invocation.resume, sources: invocation.sources };
-    match invocation.action {
-        Action::Version => inspection::versions(&started.registry),
-        Action::PluginList => inspection::list(&started.registry),
-        Action::PluginInfo { name } => inspection::info(&started.registry, &name)?,
-        Action::ConfigShow => print!("{}", started.resolved()?.show()),
-        Action::DataStats => println!("{}", started.dataset()?.describe()),
-        Action::DataGenerate { out } => started.generate(&out)?,
-        Action::TrainReward => experiment::train_rewards(&started.workbench()?.0)?,
-        Action::Pretrain => experiment::pretrain(&started.workbench()?.0)?,
-        Action::Run => started.experiment(Until::Report)?,
-        Action::Rl => started.experiment(Until::Reinforcement)?,
-        Action::Eval { weights } => started.judge(&weights)?,
-        Action::Bench(order) => comparison::run(&order, &started.sources, &started.registry, &plugins)?,
+    let Invocation { action, sources, resume, plugins, .. } = invocation;
+    let start = || -> Result<Started> {
+        Ok(Started { registry: Registry::open(&plugins)?, resume: resume.clone(), sources: sources.clone() })
+    };
+    match action {
+        Action::Version => inspection::versions(&start()?.registry),
+        Action::PluginNew(order) => scaffold::create(&order)?,
+        Action::PluginCheck { library, device } => trial::in_a_process(&library, &device)?,
+        Action::PluginCheckHere { library, device: name } => trial::here(&library, device(&name)?)?,
+        Action::PluginInstall { library } => installation::install(&library)?,
+        Action::PluginList => inspection::list(&start()?.registry),
+        Action::PluginInfo { name } => inspection::info(&start()?.registry, &name)?,
+        Action::ConfigShow => print!("{}", start()?.resolved()?.show()),
+        Action::DataStats => println!("{}", start()?.dataset()?.describe()),
+        Action::DataGenerate { out } => start()?.generate(&out)?,
+        Action::TrainReward => experiment::train_rewards(&start()?.workbench()?.0)?,
+        Action::Pretrain => experiment::pretrain(&start()?.workbench()?.0)?,
+        Action::Run => start()?.experiment(Until::Report)?,
+        Action::Rl => start()?.experiment(Until::Reinforcement)?,
+        Action::Eval { weights } => start()?.judge(&weights)?,
+        Action::Bench(order) => comparison::run(&order, &sources, &start()?.registry, &plugins)?,
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ mod tests;
 pub use flags::Flags;
 pub use meaning::{Action, Invocation, PolicyWeights, Resume, Verbosity};
 
+use crate::scaffold::Sort;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -21,6 +22,7 @@ Examples:
   prorl-host --resume                            goes on with the latest run
   prorl-host config show --preset steam          every setting, and where it comes from
   prorl-host plugin info prorl                   what a component does, and its parameters
+  prorl-host plugin new reward my-reward         a crate with a working reward model to replace
 
 Settings come from, each over the one before: defaults, --preset, --config, the environment
 (PRORL__RL__LEARNING_RATE=1e-4), flags, --set.";
@@ -91,6 +93,45 @@ enum DataCommand {
 enum PluginCommand {
     /// All components that the found plugins offer
     List(Flags),
+    /// A crate of its own with a working component to replace
+    ///
+    /// Example: prorl-host plugin new reward my-reward
+    New {
+        /// What it is
+        #[arg(value_name = "KIND")]
+        sort: Sort,
+        /// How it will be asked for, e.g. my-reward
+        name: String,
+        /// Folder of the crate [default: ./NAME]
+        #[arg(long, value_name = "DIR")]
+        path: Option<PathBuf>,
+        /// Checkout of prorl-host to write against [default: the one this program was built from]
+        #[arg(long, value_name = "DIR")]
+        sdk: Option<PathBuf>,
+    },
+    /// Whether a library fits this host and its components keep their contract; in a process of its own
+    ///
+    /// Example: prorl-host plugin check target/release/libprorl_plugin_my_reward.so
+    Check {
+        /// The library
+        library: PathBuf,
+        #[command(flatten)]
+        flags: Flags,
+    },
+    /// The same in this process
+    #[command(hide = true)]
+    CheckHere {
+        library: PathBuf,
+        #[command(flatten)]
+        flags: Flags,
+    },
+    /// Copy a library that fits this host to the user's plugin folder
+    Install {
+        /// The library
+        library: PathBuf,
+        #[command(flatten)]
+        flags: Flags,
+    },
     /// A component's parameters with defaults, metrics and capabilities
     ///
     /// Example: prorl-host plugin info prorl

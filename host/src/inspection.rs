@@ -1,6 +1,6 @@
 //! What there is: versions, components, parameters.
 
-use crate::plugins::{Component, PluginError, Registry};
+use crate::plugins::{Component, PluginError, Registry, search};
 use anyhow::Result;
 use prorl_sdk::export::description::Kind;
 use serde_json::Value;
@@ -24,8 +24,17 @@ pub fn list(registry: &Registry) {
             println!("{}{}", if kind.is_some() { "\n" } else { "" }, heading(description.kind));
             kind = Some(description.kind);
         }
-        println!("  {:width$}  {}", description.name, description.doc);
+        println!("  {:width$}  {}{}", description.name, description.doc, place(component));
     }
+}
+
+/// The library, where it does not lie beside the binary.
+fn place(component: &Component) -> String {
+    let library = &component.library;
+    if library.path.parent() == search::binary_folder().as_deref() {
+        return String::new();
+    }
+    format!("  [{} {}, {}]", library.package, library.version, library.path.display())
 }
 
 fn heading(kind: Kind) -> &'static str {
@@ -58,8 +67,9 @@ pub fn info(registry: &Registry, name: &str) -> Result<()> {
 fn print_component(component: &Component) -> Result<()> {
     let (description, library) = (&component.description, &component.library);
     println!("{} `{}` — {}", description.kind, description.name, description.doc);
-    println!("  library       {} {} ({})", library.package, library.version, library.path.display());
-    println!("  SDK           {}", library.sdk_version);
+    println!("  library       {} {}", library.package, library.version);
+    println!("  file          {}", library.path.display());
+    println!("  built for     ABI {}, SDK {}, libtorch {}", library.abi, library.sdk_version, library.libtorch);
     println!("  SHA-256       {}", library.hash()?);
     if !description.capabilities.is_empty() {
         println!("  capabilities  {}", description.capabilities.join(", "));
@@ -80,9 +90,13 @@ fn bracketed(unit: &str) -> String {
     if unit.is_empty() { String::new() } else { format!("[{unit}]") }
 }
 
-/// Prints name, type, range, default and doc of every property; nested structs are indented.
+/// Prints name, default, type, range and doc of every property; nested structs are indented.
 fn print_parameters(schema: &Value, root: &Value, defaults: &Value, indent: &str) {
-    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+    let properties = schema["properties"].as_object();
+    if properties.is_none_or(serde_json::Map::is_empty) {
+        println!("{indent}none");
+    }
+    for (name, property) in properties.into_iter().flatten() {
         let resolved = referred(property, root);
         let doc = [property, resolved].iter().find_map(|it| it["description"].as_str()).unwrap_or_default();
         let doc = doc.replace('\n', " ");
@@ -90,7 +104,7 @@ fn print_parameters(schema: &Value, root: &Value, defaults: &Value, indent: &str
             println!("{indent}{name}  {doc}");
             print_parameters(resolved, root, &defaults[name], &format!("{indent}  "));
         } else {
-            println!("{indent}{name} = {}{}  {doc}", defaults[name], range(resolved, root));
+            println!("{indent}{name} = {}  ({})  {doc}", defaults[name], type_and_range(resolved, root));
         }
     }
 }
@@ -100,18 +114,39 @@ fn referred<'a>(property: &'a Value, root: &'a Value) -> &'a Value {
     reference.and_then(|path| root.pointer(path.trim_start_matches('#'))).unwrap_or(property)
 }
 
-fn range(property: &Value, root: &Value) -> String {
+fn type_and_range(property: &Value, root: &Value) -> String {
     let choices: Vec<&Value> = match (&property["enum"], &property["oneOf"]) {
         (Value::Array(choices), _) => choices.iter().collect(),
         (_, Value::Array(choices)) => choices.iter().map(|it| &referred(it, root)["const"]).collect(),
         _ => Vec::new(),
     };
     if !choices.is_empty() {
-        return format!("  {{{}}}", choices.iter().map(|it| it.to_string()).collect::<Vec<_>>().join(", "));
+        return choices.iter().map(|it| it.to_string()).collect::<Vec<_>>().join(" | ");
     }
-    match (property["minimum"].as_f64(), property["maximum"].as_f64()) {
-        (Some(low), Some(high)) => format!("  [{low}, {high}]"),
-        (Some(low), None) => format!("  [{low}, ∞)"),
-        _ => String::new(),
+    let kind = match &property["type"] {
+        Value::String(kind) => kind.clone(),
+        Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" or "),
+        _ => "value".into(),
+    };
+    match (property["minimum"].as_number(), property["maximum"].as_number()) {
+        (Some(low), Some(high)) => format!("{kind} in [{low}, {high}]"),
+        (Some(low), None) => format!("{kind}, at least {low}"),
+        (None, Some(high)) => format!("{kind}, at most {high}"),
+        _ => kind,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn types_and_ranges_are_those_of_the_schema() {
+        let of = |property: Value| type_and_range(&property, &Value::Null);
+        assert_eq!(of(json!({ "type": "number", "minimum": 0.0, "maximum": 1.0 })), "number in [0.0, 1.0]");
+        assert_eq!(of(json!({ "type": "integer", "minimum": 1 })), "integer, at least 1");
+        assert_eq!(of(json!({ "type": ["string", "null"] })), "string or null");
+        assert_eq!(of(json!({ "oneOf": [{ "const": "k1" }, { "const": "k3" }] })), "\"k1\" | \"k3\"");
     }
 }

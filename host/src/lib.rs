@@ -17,6 +17,7 @@ pub mod progress;
 pub mod random_streams;
 mod report;
 pub mod run_folder;
+pub mod scaffold;
 pub mod settings;
 pub mod stages;
 pub mod tables;

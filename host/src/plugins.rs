@@ -3,9 +3,13 @@
 //! The only place of the host that loads libraries. Libraries are never unloaded: objects, log records and
 //! panics of theirs may outlive every owner the host could name.
 
+mod image;
+pub mod installation;
 pub mod library;
 pub mod registry;
 pub mod search;
+pub mod trial;
+mod trust;
 
 pub use prorl_sdk::foreign::{ForeignAlgorithm, ForeignPolicy, ForeignRewardModel, ForeignTokenizer};
 pub use registry::{Component, Registry};

@@ -2,6 +2,7 @@
 
 use super::{BenchFlags, Command, ConfigCommand, DataCommand, Flags, PluginCommand, Typed};
 use crate::comparison::Order;
+use crate::scaffold;
 use crate::settings::{Assignment, DEFAULT_PRESET, Sources};
 use log::LevelFilter;
 use serde_json::Value;
@@ -49,6 +50,27 @@ pub enum Action {
     },
     /// Compare variants over seeds.
     Bench(Order),
+    /// Write the crate of a new plugin.
+    PluginNew(scaffold::Order),
+    /// Check a library in a process of its own.
+    PluginCheck {
+        /// The library.
+        library: PathBuf,
+        /// The device to check it on.
+        device: String,
+    },
+    /// Check a library in this process.
+    PluginCheckHere {
+        /// The library.
+        library: PathBuf,
+        /// The device to check it on.
+        device: String,
+    },
+    /// Copy a library to the user's folder.
+    PluginInstall {
+        /// The library.
+        library: PathBuf,
+    },
     /// List components.
     PluginList,
     /// Describe a component.
@@ -149,10 +171,26 @@ fn action(command: Command) -> (Action, Flags) {
             let BenchFlags { grid, algos: algorithms, seeds, jobs, out, flags } = typed;
             (Action::Bench(Order { grid, algorithms, seeds, jobs, out }), flags)
         }
-        Command::Plugin { command: PluginCommand::List(flags) } => (Action::PluginList, flags),
-        Command::Plugin { command: PluginCommand::Info { name, flags } } => (Action::PluginInfo { name }, flags),
+        Command::Plugin { command } => of_plugins(command),
         Command::Config { command: ConfigCommand::Show(flags) } => (Action::ConfigShow, flags),
         Command::Version(flags) => (Action::Version, flags),
+    }
+}
+
+fn of_plugins(command: PluginCommand) -> (Action, Flags) {
+    match command {
+        PluginCommand::New { sort, name, path, sdk } => {
+            (Action::PluginNew(scaffold::Order { sort, name, path, sdk }), Flags::default())
+        }
+        PluginCommand::Check { library, flags } => {
+            (Action::PluginCheck { library, device: flags.device.clone().unwrap_or("cpu".into()) }, flags)
+        }
+        PluginCommand::CheckHere { library, flags } => {
+            (Action::PluginCheckHere { library, device: flags.device.clone().unwrap_or("cpu".into()) }, flags)
+        }
+        PluginCommand::Install { library, flags } => (Action::PluginInstall { library }, flags),
+        PluginCommand::List(flags) => (Action::PluginList, flags),
+        PluginCommand::Info { name, flags } => (Action::PluginInfo { name }, flags),
     }
 }
 

@@ -50,6 +50,10 @@ fn flags_count_before_and_after_a_command() {
     assert_eq!(both.verbosity, Verbosity::Verbose);
 }
 
+fn new(path: Option<PathBuf>) -> Action {
+    Action::PluginNew(crate::scaffold::Order { sort: Sort::Reward, name: "mine".into(), path, sdk: None })
+}
+
 #[test]
 fn every_command_has_its_action() {
     let actions = [
@@ -60,6 +64,10 @@ fn every_command_has_its_action() {
         ("eval", Action::Eval { weights: PolicyWeights::Rl }),
         ("eval --policy-weights imitation", Action::Eval { weights: PolicyWeights::Imitation }),
         ("eval --policy-weights p.safetensors", Action::Eval { weights: PolicyWeights::File("p.safetensors".into()) }),
+        ("plugin new reward mine", new(None)),
+        ("plugin new reward mine --path here", new(Some("here".into()))),
+        ("plugin check a.so", Action::PluginCheck { library: "a.so".into(), device: "cpu".into() }),
+        ("plugin install a.so", Action::PluginInstall { library: "a.so".into() }),
         ("plugin list", Action::PluginList),
         ("plugin info prorl", Action::PluginInfo { name: "prorl".into() }),
         ("config show", Action::ConfigShow),

@@ -1,7 +1,7 @@
 //! One shared library: its hello record is read and checked before anything of it is called.
 #![allow(unsafe_code)]
 
-use super::{PluginError, Result};
+use super::{PluginError, Result, image, trust};
 use prorl_abi::RStr;
 use prorl_abi::hello::{HELLO_SYMBOL, Hello, MAGIC};
 use prorl_abi::module::{self, PluginModuleRef};
@@ -19,6 +19,10 @@ pub struct Library {
     pub version: String,
     /// Version of the SDK it was built with.
     pub sdk_version: String,
+    /// Version of what crosses the boundary.
+    pub abi: u32,
+    /// libtorch it was built for.
+    pub libtorch: String,
     /// What it contains.
     pub components: Vec<Description>,
     /// Its functions.
@@ -39,6 +43,7 @@ impl LogSink for ToLogger {
 /// It cannot be opened, is no plugin, or does not fit this host; one line that says what to do.
 pub fn open(path: &Path) -> Result<Library> {
     let refuse = |reason: String| PluginError::Load { path: path.to_owned(), reason };
+    trust::check(path).and_then(|()| image::check(path)).map_err(refuse)?;
     let hello = read_hello(path).map_err(refuse)?;
     hello.check().map_err(refuse)?;
     let module = module::open(hello).map_err(|report| {
@@ -55,6 +60,8 @@ pub fn open(path: &Path) -> Result<Library> {
         package: hello.package.read(),
         version: hello.version.read(),
         sdk_version: hello.sdk_version.read(),
+        abi: hello.abi_version,
+        libtorch: hello.libtorch.read(),
         components,
         module,
     })
@@ -64,7 +71,10 @@ pub fn open(path: &Path) -> Result<Library> {
 fn read_hello(path: &Path) -> std::result::Result<&'static Hello, String> {
     // SAFETY: opening a library runs its initialisers. The user chose it, or it lies beside the binary; there
     // is no way to read a symbol without opening it.
-    let library = unsafe { libloading::Library::new(path) }.map_err(|error| format!("it cannot be opened: {error}"))?;
+    let library = unsafe { libloading::Library::new(path) }.map_err(|error| {
+        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+        format!("it cannot be opened: {error}{cause}")
+    })?;
     let library: &'static libloading::Library = Box::leak(Box::new(library));
     // SAFETY: only the address is taken here; its first bytes are compared before it is read as a record.
     let symbol = unsafe { library.get::<*const Hello>(HELLO_SYMBOL.as_bytes()) }

@@ -2,7 +2,8 @@
 //!
 //! In this order, and the first library with a component's name wins: files and folders given with
 //! `--plugin`; the folders of `PRORL_PLUGIN_PATH`; the user's folder; beside the binary. The current folder is
-//! never searched unasked.
+//! never searched unasked, not even where the variable holds an empty entry. Where a folder offers the same component
+//! as an earlier one, a message names both libraries.
 
 use super::{PluginError, Result};
 use std::path::{Path, PathBuf};
@@ -21,7 +22,8 @@ pub fn candidates(given: &[PathBuf]) -> Result<Vec<PathBuf>> {
     for path in given {
         if path.is_dir() { files.extend(in_folder(path, "")?) } else { files.push(path.clone()) }
     }
-    for folder in std::env::var_os(PATH_VARIABLE).iter().flat_map(std::env::split_paths) {
+    let listed = std::env::var_os(PATH_VARIABLE);
+    for folder in listed.iter().flat_map(std::env::split_paths).filter(|folder| !folder.as_os_str().is_empty()) {
         files.extend(in_folder(&folder, "")?);
     }
     if let Some(folder) = user_folder().filter(|folder| folder.is_dir()) {
@@ -41,8 +43,13 @@ pub fn user_folder() -> Option<PathBuf> {
     Some(data.join("prorl-host/plugins"))
 }
 
+/// Whether the file's name is that of a shared library.
+pub fn is_library(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == EXTENSION)
+}
+
 /// Folder of the running binary; a test binary lies one folder below the plugins.
-fn binary_folder() -> Option<PathBuf> {
+pub fn binary_folder() -> Option<PathBuf> {
     let folder = std::env::current_exe().ok()?.parent()?.to_owned();
     if folder.ends_with("deps") || folder.ends_with("examples") {
         folder.parent().map(Path::to_owned)
@@ -57,7 +64,7 @@ fn in_folder(folder: &Path, prefix: &str) -> Result<Vec<PathBuf>> {
     for entry in std::fs::read_dir(folder).map_err(fail)? {
         let path = entry.map_err(fail)?.path();
         let named = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix));
-        if named && path.extension().is_some_and(|extension| extension == EXTENSION) {
+        if named && is_library(&path) {
             files.push(path);
         }
     }

@@ -1,0 +1,86 @@
+//! A new user: generate a plugin of every kind, build it, test it, check it, install it, run an experiment with it.
+//!
+//! Marked as slow: the first build compiles libtorch's bindings for the generated crates (minutes). Run it with
+//! `cargo test --release -p prorl-tests --test new_plugin -- --ignored`.
+#![allow(clippy::unwrap_used)]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// The folder of the built binaries and plugins.
+fn built() -> PathBuf {
+    std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().to_owned()
+}
+
+fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// Runs a command that must succeed; what it printed.
+fn done(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}:\n{}", text(&output));
+    text(&output)
+}
+
+fn host(home: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(built().join("prorl-host"));
+    command.current_dir(home).args(arguments).env("XDG_DATA_HOME", home).env("OMP_WAIT_POLICY", "passive");
+    command
+}
+
+/// Cargo in the generated crate; all of them share what they build.
+fn cargo(home: &Path, name: &str, verb: &str) -> Command {
+    let mut command = Command::new("cargo");
+    command
+        .current_dir(home.join(name))
+        .args([verb, "--release"])
+        .env("CARGO_TARGET_DIR", built().join("../tmp/plugins"));
+    command.env_remove("RUSTFLAGS").env_remove("LIBTORCH");
+    command
+}
+
+/// A whole experiment of some seconds.
+const SMALL: &[&str] = &[
+    "--preset=demo",
+    "--set=data.world.users=200",
+    "--set=data.world.items=80",
+    "--set=data.world.interactions=30",
+    "--set=reward_training.epochs=1",
+    "--set=imitation.epochs=1",
+    "--set=rl.prompts=4",
+    "--set=rl.group=4",
+    "--set=rl.steps=2",
+    "--set=rl.validation_prompts=8",
+    "--set=evaluation.prompts=16",
+    "--set=evaluation.beams=5",
+    "--set=evaluation.cutoffs=[1, 5]",
+];
+
+/// The bundled policy, made small.
+const SMALL_POLICY: &[&str] = &["--set=policy.d_model=16", "--set=policy.d_ff=16", "--set=policy.layers=1"];
+
+#[test]
+#[ignore = "compiles libtorch's bindings for the generated crates"]
+fn a_plugin_of_every_kind_goes_from_new_to_an_experiment() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    let kinds =
+        [("reward", "my-reward"), ("algorithm", "an-algorithm"), ("policy", "the-policy-2"), ("tokenizer", "codes")];
+    for (kind, name) in kinds {
+        done(&mut host(home, &["plugin", "new", kind, name]));
+        done(&mut cargo(home, name, "build"));
+        done(&mut cargo(home, name, "test"));
+        let file = format!("libprorl_plugin_{}.so", name.replace('-', "_"));
+        let library = built().join("../tmp/plugins/release").join(file);
+        let library = library.to_str().unwrap();
+        let checked = done(&mut host(home, &["plugin", "check", library]));
+        assert!(checked.contains(" 0 failed"), "{checked}");
+        let installed = done(&mut host(home, &["plugin", "install", library]));
+        assert!(installed.contains(name), "{installed}");
+    }
+    let first = [SMALL, SMALL_POLICY, &["--algo=prorl", "--reward=my-reward"]].concat();
+    assert!(done(&mut host(home, &first)).contains("my-reward"));
+    let all = ["--reward=my-reward", "--algo=an-algorithm", "--policy=the-policy-2", "--tokenizer=codes"];
+    assert!(done(&mut host(home, &[SMALL, &all].concat())).contains("an-algorithm"));
+}

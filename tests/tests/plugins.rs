@@ -1,0 +1,157 @@
+//! The commands around plugins, over the real binary: check, install, search path; and files that no host should trust.
+#![allow(clippy::unwrap_used)]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// The folder of the built binaries and plugins.
+fn built() -> PathBuf {
+    std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().to_owned()
+}
+
+fn library(name: &str) -> PathBuf {
+    built().join(format!("libprorl_plugin_{name}.so"))
+}
+
+/// The host with `home` as the user's folder and the current one.
+fn host(home: &Path) -> Command {
+    let mut command = Command::new(built().join("prorl-host"));
+    command.current_dir(home).env("XDG_DATA_HOME", home).env("OMP_WAIT_POLICY", "passive");
+    command.env_remove("PRORL_PLUGIN_PATH").env_remove("PRORL_PLUGIN_TRUST_WRITABLE");
+    command
+}
+
+fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// Runs the host on `arguments` and a path.
+fn run(home: &Path, arguments: &[&str], path: &Path) -> (Option<i32>, String) {
+    let output = host(home).args(arguments).arg(path).output().unwrap();
+    (output.status.code(), text(&output))
+}
+
+/// A copy of a plugin, changed.
+fn changed(home: &Path, name: &str, change: impl FnOnce(&mut Vec<u8>)) -> PathBuf {
+    let mut bytes = std::fs::read(library("rloo")).unwrap();
+    change(&mut bytes);
+    let path = home.join(name);
+    std::fs::write(&path, bytes).unwrap();
+    path
+}
+
+/// Where the hello record begins: its magic bytes also stand in the code that compares them.
+fn hello(bytes: &[u8]) -> Vec<usize> {
+    let magic = b"PRORLPLG";
+    bytes.windows(magic.len()).enumerate().filter(|(_, window)| window == magic).map(|(at, _)| at).collect()
+}
+
+/// Writes a number into every record that may be the hello.
+fn with_number(bytes: &mut [u8], offset: usize, number: u32) {
+    for at in hello(bytes) {
+        bytes[at + offset..at + offset + 4].copy_from_slice(&number.to_le_bytes());
+    }
+}
+
+fn replace(bytes: &mut [u8], from: &[u8], to: &[u8]) {
+    let found: Vec<usize> =
+        bytes.windows(from.len()).enumerate().filter(|(_, window)| *window == from).map(|(at, _)| at).collect();
+    assert!(!found.is_empty() && from.len() == to.len());
+    for at in found {
+        bytes[at..at + to.len()].copy_from_slice(to);
+    }
+}
+
+/// Files that are no plugin of this host, and a word of the reason.
+fn rogues(home: &Path) -> Vec<(PathBuf, &'static str)> {
+    let text = home.join("text.so");
+    std::fs::write(&text, "not a library").unwrap();
+    let other = std::fs::read_dir(built().join("../../.libtorch/lib")).unwrap();
+    let other = other.map(|entry| entry.unwrap().path());
+    let other = other.filter(|path| path.to_string_lossy().contains("libgomp")).min().unwrap();
+    vec![
+        (home.join("absent.so"), "cannot be opened"),
+        (text, "no shared library"),
+        (other, "no prorl plugin"),
+        (changed(home, "empty.so", Vec::clear), "no shared library"),
+        (changed(home, "cut.so", |it| it.truncate(it.len() / 2)), "cut off"),
+        (changed(home, "header.so", |it| it.truncate(100)), "cut off"),
+        (changed(home, "machine.so", |it| it[18] = 243), "riscv64"),
+        (changed(home, "old.so", |it| with_number(it, 8, 0)), "the plugin is older"),
+        (changed(home, "new.so", |it| with_number(it, 8, 99)), "the host is older"),
+        (changed(home, "abort.so", |it| with_number(it, 12, 0)), "panic = \"abort\""),
+        (changed(home, "libtorch.so", |it| replace(it, b"2.11.0\0", b"2.10.0\0")), "libtorch 2.10.0"),
+        (changed(home, "target.so", |it| replace(it, b"x86_64-linux\0", b"x86_64-haiku\0")), "x86_64-haiku"),
+        (changed(home, "magic.so", |it| replace(it, b"PRORLPLG", b"PRORLXXX")), "no hello record"),
+    ]
+}
+
+#[test]
+fn what_does_not_fit_is_refused_in_a_line_and_ends_nobody() {
+    let home = tempfile::tempdir().unwrap();
+    for (path, reason) in rogues(home.path()) {
+        let (code, said) = run(home.path(), &["plugin", "check"], &path);
+        assert_eq!(code, Some(1), "{}: {said}", path.display());
+        assert!(said.contains(reason), "{}: {said}", path.display());
+        assert_eq!(said.lines().count(), 2, "{said}");
+        let (code, said) = run(home.path(), &["plugin", "install"], &path);
+        assert!(code == Some(2) || code == Some(1), "{}: {said}", path.display());
+        let (code, said) = run(home.path(), &["version", "--plugin"], &path);
+        assert_eq!(code, Some(2), "{}: {said}", path.display());
+        assert!(said.contains(reason), "{}: {said}", path.display());
+    }
+    assert!(!home.path().join("prorl-host").exists(), "something was installed");
+}
+
+#[test]
+fn a_bundled_plugin_passes_its_check() {
+    let home = tempfile::tempdir().unwrap();
+    let (code, said) = run(home.path(), &["plugin", "check"], &library("prorl"));
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("gamma") && said.contains(" 0 failed") && said.contains("SHA-256"), "{said}");
+}
+
+#[test]
+fn an_installed_plugin_is_found_and_goes_before_the_one_beside_the_binary() {
+    let home = tempfile::tempdir().unwrap();
+    for verb in ["installed", "replaced"] {
+        let (code, said) = run(home.path(), &["plugin", "install"], &library("rloo"));
+        assert_eq!(code, Some(0), "{said}");
+        assert!(said.contains(verb) && said.contains("`rloo`"), "{said}");
+    }
+    let place = home.path().join("prorl-host/plugins/libprorl_plugin_rloo.so");
+    let left: Vec<_> = std::fs::read_dir(place.parent().unwrap()).unwrap().collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+    let info = text(&host(home.path()).args(["plugin", "info", "rloo"]).output().unwrap());
+    assert!(info.contains(place.to_str().unwrap()) && info.contains("is shadowed"), "{info}");
+    assert!(info.contains("number") && info.contains("libtorch 2.11.0"), "{info}");
+    let list = text(&host(home.path()).args(["plugin", "list"]).output().unwrap());
+    assert!(list.lines().any(|line| line.contains("rloo") && line.contains(place.to_str().unwrap())), "{list}");
+}
+
+#[test]
+fn the_current_folder_is_not_searched_unasked() {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::write(home.path().join("libprorl_plugin_rogue.so"), "not a library").unwrap();
+    for variable in ["", ":"] {
+        let said = text(&host(home.path()).arg("version").env("PRORL_PLUGIN_PATH", variable).output().unwrap());
+        assert!(!said.contains("rogue"), "{said}");
+    }
+    let said = text(&host(home.path()).arg("version").env("PRORL_PLUGIN_PATH", home.path()).output().unwrap());
+    assert!(said.contains("rogue") && said.contains("no shared library"), "{said}");
+}
+
+#[test]
+fn a_library_that_others_may_write_to_is_loaded_only_when_trusted() {
+    use std::os::unix::fs::PermissionsExt;
+    let home = tempfile::tempdir().unwrap();
+    let path = changed(home.path(), "open.so", |_| {});
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).unwrap();
+    let (code, said) = run(home.path(), &["version", "--plugin"], &path);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("chmod o-w"), "{said}");
+    let mut trusting = host(home.path());
+    trusting.args(["version", "--plugin"]).arg(&path).env("PRORL_PLUGIN_TRUST_WRITABLE", "1");
+    let trusting = trusting.output().unwrap();
+    assert!(trusting.status.success(), "{}", text(&trusting));
+}
