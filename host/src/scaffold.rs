@@ -97,6 +97,9 @@ pub fn create(order: &Order) -> Result<()> {
         let path = folder.join(file);
         write(&path, &text).with_context(|| format!("cannot write {}", path.display()))?;
     }
+    if let Some(hint) = origin.hint() {
+        println!("{hint}");
+    }
     println!("wrote {} to {}. Next:", order.sort.template().title.to_lowercase(), folder.display());
     println!("  cd {} && cargo build --release", folder.display());
     println!("  prorl-host plugin check target/release/{}", names.library());

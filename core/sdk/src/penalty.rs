@@ -16,12 +16,15 @@ use tch::{Kind, Tensor};
 #[serde(deny_unknown_fields, default)]
 pub struct PenaltyParameters {
     /// Weight β of the KL term; 0 leaves it out and saves the reference's forward pass.
+    #[schemars(range(min = 0.0))]
     pub beta: f64,
     /// Estimator of the KL term.
     pub kl: KlEstimator,
     /// KL of a path, in nats, to which β adapts from step to step; 0 keeps β fixed.
+    #[schemars(range(min = 0.0))]
     pub kl_target: f64,
     /// Weight of the policy's entropy, which is made larger; 0 leaves it out.
+    #[schemars(range(min = 0.0))]
     pub entropy: f64,
 }
 

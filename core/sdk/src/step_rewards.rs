@@ -22,9 +22,11 @@ pub struct RewardParameters {
     /// Least standard deviation by which a reward is divided.
     pub min_std: f64,
     /// Epochs during which the moments of rewards are updated; then they are frozen.
+    #[schemars(range(min = 1))]
     pub moments_epochs: i64,
     /// Steps during which the moments are updated, in place of `moments_epochs`; 0 counts epochs. For runs of few, long
     /// epochs.
+    #[schemars(range(min = 0))]
     pub moments_steps: i64,
     /// Moments of all processes' rewards; otherwise each process has its own, as in ProRL's published code.
     pub synchronised: bool,

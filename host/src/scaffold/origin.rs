@@ -47,6 +47,16 @@ impl Origin {
         }
     }
 
+    /// What the user has to know before the crate builds.
+    pub fn hint(&self) -> Option<String> {
+        let version = prorl_abi::hello::LIBTORCH_VERSION;
+        match (&self.checkout, &self.libtorch) {
+            (None, _) => Some("the checkout that this program was built from is gone, so the crate asks for a published SDK; name a checkout with --sdk".into()),
+            (_, None) => Some(format!("libtorch {version} was not found: run `cargo xtask setup` in the checkout, or set LIBTORCH")),
+            _ => None,
+        }
+    }
+
     /// What `.cargo/config.toml` says of libtorch.
     pub fn libtorch_settings(&self) -> String {
         let Some(folder) = &self.libtorch else {
@@ -111,5 +121,6 @@ mod tests {
         let origin = Origin { checkout: None, libtorch: None, tch: "1.0.0".into(), lock: String::new() };
         assert!(origin.dependency("prorl-sdk", "core/sdk").starts_with("prorl-sdk = \"="));
         assert!(origin.libtorch_settings().contains("# LIBTORCH"));
+        assert!(origin.hint().is_some_and(|hint| hint.contains("--sdk")));
     }
 }

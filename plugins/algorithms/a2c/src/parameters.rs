@@ -9,10 +9,13 @@ pub struct A2cParameters {
     /// Rewards of steps.
     pub rewards: RewardParameters,
     /// Discount factor γ of returns, in [0, 1].
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub gamma: f64,
     /// λ of generalised advantage estimation, in [0, 1].
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub lambda: f64,
     /// Weight of the value loss.
+    #[schemars(range(min = 0.0))]
     pub value_weight: f64,
     /// Whether a batch's advantages are brought to mean 0 and deviation 1.
     pub whiten: bool,

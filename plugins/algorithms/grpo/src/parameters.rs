@@ -9,10 +9,13 @@ pub struct GrpoParameters {
     /// Rewards of steps.
     pub rewards: RewardParameters,
     /// Discount factor γ of returns, in [0, 1].
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub gamma: f64,
     /// Least ratio is 1 less this, in [0, 1].
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub clip_low: f64,
     /// Largest ratio is 1 plus this; larger than `clip_low` keeps entropy up (DAPO).
+    #[schemars(range(min = 0.0))]
     pub clip_high: f64,
     /// Added to the group's standard deviation.
     pub epsilon: f64,
@@ -21,8 +24,10 @@ pub struct GrpoParameters {
     /// Whether a path's actions are averaged before the paths are, as published; else summed (Dr. GRPO).
     pub path_mean: bool,
     /// Updates made with one batch of paths.
+    #[schemars(range(min = 1))]
     pub epochs: i64,
     /// Parts into which a batch's prompts are cut for each update.
+    #[schemars(range(min = 1))]
     pub minibatches: i64,
     /// Leash to the policy from which training starts, and bonus for entropy.
     pub penalty: PenaltyParameters,

@@ -9,22 +9,30 @@ pub struct PpoParameters {
     /// Rewards of steps.
     pub rewards: RewardParameters,
     /// Discount factor γ of returns, in [0, 1].
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub gamma: f64,
     /// λ of generalised advantage estimation, in [0, 1].
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub lambda: f64,
     /// Weight of the value loss.
+    #[schemars(range(min = 0.0))]
     pub value_weight: f64,
     /// Whether a batch's advantages are brought to mean 0 and deviation 1.
     pub whiten: bool,
     /// Least ratio is 1 less this, in [0, 1].
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub clip_low: f64,
     /// Largest ratio is 1 plus this.
+    #[schemars(range(min = 0.0))]
     pub clip_high: f64,
     /// How far a value may move from the old one; 0 does not clip.
+    #[schemars(range(min = 0.0))]
     pub clip_value: f64,
     /// Updates made with one batch of paths.
+    #[schemars(range(min = 1))]
     pub epochs: i64,
     /// Parts into which a batch's prompts are cut for each update.
+    #[schemars(range(min = 1))]
     pub minibatches: i64,
     /// Leash to the policy from which training starts, and bonus for entropy.
     pub penalty: PenaltyParameters,

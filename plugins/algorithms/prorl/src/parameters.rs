@@ -9,6 +9,7 @@ pub struct ProRlParameters {
     /// Rewards of steps. `centering` is stepwise reward centring.
     pub rewards: RewardParameters,
     /// Discount factor γ of returns, in [0, 1].
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub gamma: f64,
     /// Position-specific advantages: returns from each position on, less the group's mean there. Otherwise all
     /// actions of a path share its whole return, less the group's mean.

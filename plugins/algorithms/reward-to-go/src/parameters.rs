@@ -9,11 +9,13 @@ pub struct RewardToGoParameters {
     /// Rewards of steps.
     pub rewards: RewardParameters,
     /// Discount factor γ of returns, in [0, 1].
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub gamma: f64,
     /// What is subtracted from the return of every position: nothing, the running mean of whole returns, or the mean of the
     /// group's whole returns.
     pub baseline: Baseline,
     /// Share of the old value that the moving baseline keeps at each batch, in [0, 1].
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub momentum: f64,
     /// Leash to the policy from which training starts, and bonus for entropy.
     pub penalty: PenaltyParameters,

@@ -9,6 +9,7 @@ pub struct RlooParameters {
     /// Rewards of steps.
     pub rewards: RewardParameters,
     /// Discount factor γ of returns, in [0, 1].
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub gamma: f64,
     /// Leash to the policy from which training starts, and bonus for entropy.
     pub penalty: PenaltyParameters,
