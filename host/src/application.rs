@@ -30,14 +30,17 @@ pub fn run(invocation: Invocation) -> Result<()> {
         Verbosity::Verbose => progress::Verbosity::from_flags(false, 1),
         Verbosity::Everything => progress::Verbosity::from_flags(false, 2),
     });
-    let Invocation { action, sources, resume, plugins, .. } = invocation;
+    let Invocation { action, sources, resume, plugins, verbosity } = invocation;
     let start = || -> Result<Started> {
         Ok(Started { registry: Registry::open(&plugins)?, resume: resume.clone(), sources: sources.clone() })
     };
     match action {
         Action::Version => inspection::versions(&start()?.registry),
         Action::PluginNew(order) => scaffold::create(&order)?,
-        Action::PluginCheck { library, device } => trial::in_a_process(&library, &device)?,
+        Action::PluginCheck { library, device } => {
+            let flags: Vec<&str> = ["--device", &device].into_iter().chain(verbosity.flag()).collect();
+            trial::in_a_process(&library, &flags)?;
+        }
         Action::PluginCheckHere { library, device: name } => trial::here(&library, device(&name)?)?,
         Action::PluginInstall { library } => installation::install(&library)?,
         Action::PluginList => inspection::list(&start()?.registry),

@@ -131,6 +131,16 @@ pub enum Verbosity {
 }
 
 impl Verbosity {
+    /// The flag that asks for it.
+    pub fn flag(self) -> Option<&'static str> {
+        match self {
+            Verbosity::Quiet => Some("-q"),
+            Verbosity::Normal => None,
+            Verbosity::Verbose => Some("-v"),
+            Verbosity::Everything => Some("-vv"),
+        }
+    }
+
     /// The level of log records to show.
     pub fn level(self) -> LevelFilter {
         match self {

@@ -15,14 +15,14 @@ const LIMIT: Duration = Duration::from_secs(600);
 /// How the process ends that found nothing wrong: not 0, which a library that calls `exit` would leave too.
 pub const PASSED: u8 = 64;
 
-/// Starts this program anew to check the library at `path` on `device`.
+/// Starts this program anew, with these further flags, to check the library at `path`.
 ///
 /// # Errors
 /// A check fails, or the process ends otherwise than it should.
-pub fn in_a_process(path: &Path, device: &str) -> Result<()> {
+pub fn in_a_process(path: &Path, flags: &[&str]) -> Result<()> {
     let program = std::env::current_exe().context("cannot tell which program this is")?;
     let mut command = Command::new(program);
-    command.args(["plugin", "check-here", "--device", device]).arg(path);
+    command.args(["plugin", "check-here"]).args(flags).arg("--").arg(path);
     let mut child = command.spawn().context("cannot start a process for the check")?;
     let started = Instant::now();
     let status = loop {

@@ -25,6 +25,7 @@ pub const CHECKS: &[Entry] = &[
     ("capability hidden: finite, one state an action", hidden),
     ("the gradient of log-probabilities reaches every weight", policy_gradient),
     ("imitation has a finite loss whose gradient reaches every weight", imitation),
+    ("the same seed gives the same imitation loss, dropout included", repeatable_loss),
     ("saved weights, loaded, give the same log-probabilities", round_trip),
 ];
 
@@ -222,6 +223,16 @@ fn imitation(subject: &Subject<'_>) -> Finding {
         ensure(declared.contains(&name.as_str()), || format!("metric `{name}` is reported but not declared"))?;
     }
     backward(&policy, &loss.total)
+}
+
+fn repeatable_loss(subject: &Subject<'_>) -> Finding {
+    let total = || -> Finding<Tensor> {
+        let mut policy = made(subject, 1)?;
+        policy.set_training(true)?;
+        tch::manual_seed(3);
+        Ok(policy.imitation_loss(&subject.problem.prompts(), &subject.problem.given_paths())?.total)
+    };
+    close("the loss", &total()?, &total()?, EXACT)
 }
 
 fn round_trip(subject: &Subject<'_>) -> Finding {

@@ -22,6 +22,7 @@ pub const CHECKS: &[Entry] = &[
     ("a batch without prompts is answered, or refused by an error", empty_batch),
     ("its inputs are left as they were", untouched),
     ("a loss is finite, and its gradient reaches every weight", gradient),
+    ("the same seed gives the same loss, dropout included", repeatable_loss),
     ("saved weights, loaded, give the same scores", round_trip),
     ("capability path_details: shapes, and ranks no worse than unfiltered", details),
 ];
@@ -197,6 +198,16 @@ fn gradient(subject: &Subject<'_>) -> Finding {
     ensure(loss.total.requires_grad(), || "the loss depends on no weight that requires a gradient".into())?;
     loss.total.backward();
     weights::reached(&parameters)
+}
+
+fn repeatable_loss(subject: &Subject<'_>) -> Finding {
+    let total = || -> Finding<Tensor> {
+        let mut model = made(subject, 1)?;
+        model.set_training(true)?;
+        tch::manual_seed(3);
+        Ok(model.loss(&subject.problem.sequences())?.total)
+    };
+    close("the loss", &total()?, &total()?, EXACT)
 }
 
 fn round_trip(subject: &Subject<'_>) -> Finding {
