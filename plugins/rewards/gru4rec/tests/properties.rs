@@ -6,6 +6,7 @@ mod properties;
 
 use properties::*;
 use prorl_plugin_gru4rec::{Gru4Rec, Gru4RecParameters};
+use prorl_sdk::reward_model::RewardModel;
 
 fn fresh() -> Gru4Rec {
     model::<Gru4Rec>(Gru4RecParameters { layers: 2, ..Gru4RecParameters::default() })

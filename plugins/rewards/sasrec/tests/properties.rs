@@ -6,6 +6,7 @@ mod properties;
 
 use properties::*;
 use prorl_plugin_sasrec::{SasRec, SasRecParameters};
+use prorl_sdk::reward_model::RewardModel;
 
 fn fresh() -> SasRec {
     model::<SasRec>(SasRecParameters::default())
