@@ -3,9 +3,9 @@
 use crate::attention::Network;
 use crate::fused::{self, FusedStack};
 use crate::layout::Layout;
-use crate::relative::Buckets;
-use crate::tokens::Spelled;
+use crate::policy::Call;
 use crate::weights::Weights;
+use prorl_sdk::prompts::Prompts;
 use tch::{Kind, Tensor};
 
 /// Encoded prompts.
@@ -24,17 +24,23 @@ pub struct Memory {
 }
 
 /// Runs the encoder.
-pub fn encode(network: &Network, weights: &Weights, buckets: Buckets, prompts: &Spelled) -> Encoded {
+pub fn encode(call: &Call<'_>, prompts: &Prompts) -> Encoded {
+    let Call { network, weights, vocabulary, .. } = call;
+    let prompts = vocabulary.prompts(prompts);
     let layout = prompts.layout();
     let mask = prompts.padded().then(|| {
         let mask = Tensor::zeros([layout.rows, layout.time], (Kind::Float, weights.shared.device()));
         mask.masked_fill(&layout.real().logical_not(), f64::NEG_INFINITY).view([layout.rows, 1, 1, layout.time])
     });
     let stack = &weights.encoder;
-    let bias = buckets.bias(&stack.relative_bias, 0, layout.time, layout.time).unsqueeze(0); // [1, heads, T, T]
+    let bias = call.encoder_buckets.bias(&stack.relative_bias, 0, layout.time, layout.time).unsqueeze(0); // [1, heads, T, T]
     let bias = mask.as_ref().map_or_else(|| bias.shallow_clone(), |mask| &bias + mask);
     let tokens = layout.pack(&prompts.tokens); // [N]
-    let mut states = network.dropped(Tensor::embedding(&weights.shared, &tokens, -1, false, false)); // [N, D]
+    let mut states = Tensor::embedding(&weights.shared, &tokens, -1, false, false); // [N, D]
+    if let Some(target) = &weights.target {
+        states += layout.pack(&prompts.targets(vocabulary.digits)).unsqueeze(-1) * target;
+    }
+    let mut states = network.dropped(states);
     for block in &FusedStack::new(stack).blocks {
         states = network.self_attention(&states, block, &bias, &layout);
         states = network.feed_forward(&states, block);

@@ -24,7 +24,7 @@ pub fn loss(call: &Call<'_>, prompts: &Prompts, paths: &Paths) -> Tensor {
 
 /// The same over the full vocabulary, as Hugging Face's `T5ForConditionalGeneration` with padding ignored.
 fn full_loss(call: &Call<'_>, prompts: &Prompts, paths: &Paths) -> Tensor {
-    let encoded = encode(&call.network, call.weights, call.encoder_buckets, &call.vocabulary.prompts(prompts));
+    let encoded = encode(call, prompts);
     let spelled = call.vocabulary.paths(paths);
     let layout = spelled.layout();
     let states = decode(&call.network, call.weights, call.decoder_buckets, &encoded, &spelled.shifted(), &layout);
@@ -37,7 +37,7 @@ const IGNORED: i64 = -100;
 
 /// `encoder_states` `[B, T, D]` and `logits` `[B * G, T, V]` at every position of `paths.tokens`.
 pub fn inspect(call: &Call<'_>, prompts: &Prompts, paths: &Paths) -> Vec<(String, Tensor)> {
-    let encoded = encode(&call.network, call.weights, call.encoder_buckets, &call.vocabulary.prompts(prompts));
+    let encoded = encode(call, prompts);
     let tokens = match &paths.tokens {
         Some(tokens) => tokens.flatten(0, 1),
         None => call.vocabulary.paths(paths).tokens,

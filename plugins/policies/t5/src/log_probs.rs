@@ -25,7 +25,7 @@ struct Choices {
 pub fn log_probs(call: &Call<'_>, prompts: &Prompts, paths: &Paths, query: &Query) -> ActionLogProbs {
     let (prompt_count, group, path) = paths.sizes();
     let digits = call.vocabulary.digits;
-    let encoded = encode(&call.network, call.weights, call.encoder_buckets, &call.vocabulary.prompts(prompts));
+    let encoded = encode(call, prompts);
     let spelled = call.vocabulary.paths(paths);
     let layout = spelled.layout();
     let states = decode(&call.network, call.weights, call.decoder_buckets, &encoded, &spelled.shifted(), &layout);

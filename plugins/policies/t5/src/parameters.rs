@@ -39,6 +39,9 @@ pub struct T5Parameters {
     /// target takes some 400 steps with 2 and more than 900 with 0.09 (batch 32, learning rate 1e-3).
     #[schemars(range(min = 0.0))]
     pub relative_bias_deviation: f64,
+    /// Whether the tokens of the target carry a learned vector that tells them from the history's. Without it, as published,
+    /// only their distance to the end does, which takes far more data to learn.
+    pub target_embedding: bool,
     /// Allow only codes that lead to an item, and stopping only where an item would begin.
     pub constrained: bool,
 }
@@ -57,6 +60,7 @@ impl Default for T5Parameters {
             layer_norm_epsilon: 1e-6,
             initializer_factor: 1.0,
             relative_bias_deviation: 2.0,
+            target_embedding: false,
             constrained: true,
         }
     }

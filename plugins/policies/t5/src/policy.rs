@@ -126,7 +126,7 @@ impl Policy for T5Policy {
         self.check_decoding(decoding)?;
         let _guard = tch::no_grad_guard();
         let call = self.call(false);
-        let encoded = encode(&call.network, call.weights, call.encoder_buckets, &call.vocabulary.prompts(prompts));
+        let encoded = encode(&call, prompts);
         let decode = if decoding.beam { beam::search } else { sampling::sample };
         let (tokens, score) = decode(&call, &encoded, decoding);
         let Paths { items, length, stopped, .. } = call.trie.read(call.vocabulary, &tokens);

@@ -40,6 +40,13 @@ impl Spelled {
         self.total < self.tokens.numel() as i64
     }
 
+    /// 1 at the last item, which an end token follows, 0 elsewhere: in a prompt, where its target is. // [rows, T] float
+    pub fn targets(&self, digits: i64) -> Tensor {
+        let steps = Tensor::arange(self.tokens.size()[1], (Kind::Int64, self.tokens.device()));
+        let end = (&self.lengths - 1).unsqueeze(-1); // [rows, 1]
+        steps.ge_tensor(&(&end - digits)).logical_and(&steps.lt_tensor(&end)).to_kind(Kind::Float)
+    }
+
     /// What the decoder reads: the start token 0, then all tokens but the last. // [rows, T]
     pub fn shifted(&self) -> Tensor {
         let (rows, time) = (self.tokens.size()[0], self.tokens.size()[1]);
@@ -123,5 +130,22 @@ impl Vocabulary {
         let tokens =
             Tensor::cat(&[spelled, room], 1).scatter(1, &last.unsqueeze(-1), &(ends * self.eos()).unsqueeze(-1));
         Spelled::cut(&tokens, last + ends)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_target_is_the_last_item_of_a_prompt() {
+        let codes = Tensor::from_slice(&[0i64, 0, 0, 0, 0, 1, 1, 0]).view([4, 2]);
+        let vocabulary = Vocabulary::new(&codes, 2).expect("codes are in range");
+        let history = Tensor::from_slice(&[1i64, 2, 2, 0]).view([2, 2]);
+        let spelled = vocabulary.prompts(&Prompts { history, target: Tensor::from_slice(&[3i64, 1]) });
+        let expected = [0f32, 0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0];
+        assert_eq!(spelled.targets(2), Tensor::from_slice(&expected).view([2, 7]));
+        let spelling = [1i64, 3, 1, 4, 2, 3, vocabulary.eos(), 1, 4, 1, 3, vocabulary.eos(), 0, 0];
+        assert_eq!(spelled.tokens, Tensor::from_slice(&spelling).view([2, 7]));
     }
 }

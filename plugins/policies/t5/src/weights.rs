@@ -38,6 +38,8 @@ pub struct Stack {
 /// All weights.
 pub struct Weights {
     pub shared: Tensor, // [V, D]
+    /// Added to the target's tokens.
+    pub target: Option<Tensor>, // [D]
     pub encoder: Stack,
     pub decoder: Stack,
 }
@@ -48,6 +50,7 @@ impl Weights {
         let fresh = Fresh { parameters, device };
         Self {
             shared: fresh.normal(&[vocabulary, parameters.d_model], 1.0),
+            target: parameters.target_embedding.then(|| fresh.normal(&[parameters.d_model], 1.0)),
             encoder: fresh.stack(false),
             decoder: fresh.stack(true),
         }
@@ -56,6 +59,8 @@ impl Weights {
     /// Weights by name, sharing their storage.
     pub fn named(&self) -> Vec<(String, Tensor)> {
         let mut named = vec![("shared.weight".to_owned(), self.shared.shallow_clone())];
+        named
+            .extend(self.target.as_ref().map(|target| ("encoder.target_embedding".to_owned(), target.shallow_clone())));
         for (stack, name) in [(&self.encoder, "encoder"), (&self.decoder, "decoder")] {
             stack.name_into(name, &mut named);
         }

@@ -21,6 +21,10 @@ fn small(constrained: bool) -> T5Parameters {
 
 /// A policy over `codes`, one list of digits an item.
 fn policy(codes: &[Vec<i64>], codebook_size: i64, path: i64, constrained: bool) -> T5Policy {
+    create(codes, codebook_size, path, small(constrained))
+}
+
+fn create(codes: &[Vec<i64>], codebook_size: i64, path: i64, parameters: T5Parameters) -> T5Policy {
     let digits = codes[0].len() as i64;
     let flat: Vec<i64> = vec![0; digits as usize].into_iter().chain(codes.concat()).collect();
     let setup = Setup {
@@ -34,7 +38,7 @@ fn policy(codes: &[Vec<i64>], codebook_size: i64, path: i64, constrained: bool) 
         popularity: None,
     };
     tch::manual_seed(5);
-    let mut policy = T5Policy::create(small(constrained), &setup).unwrap();
+    let mut policy = T5Policy::create(parameters, &setup).unwrap();
     policy.set_training(false);
     policy
 }
@@ -220,4 +224,29 @@ fn top_k_of_one_is_greedy_and_top_p_keeps_the_likeliest() {
         let drawn = policy.rollout(&prompts, &decoding).unwrap().items;
         assert_eq!(worst(&drawn, &greedy.expand_as(&drawn)), 0.0);
     }
+}
+
+#[test]
+fn a_target_embedding_of_zero_changes_nothing_and_another_does() {
+    let codes = catalogue();
+    let mut plain = policy(&codes, 4, 3, true);
+    let mut marked = create(&codes, 4, 3, T5Parameters { target_embedding: true, ..small(true) });
+    let own: std::collections::HashMap<_, _> = plain.parameters().into_iter().collect();
+    let mut embedding = None;
+    tch::no_grad(|| {
+        for (name, mut tensor) in marked.parameters() {
+            match own.get(&name) {
+                Some(value) => tensor.copy_(value),
+                None => embedding = Some(tensor.zero_()),
+            }
+        }
+    });
+    let prompts = prompts(7, 4);
+    let paths = plain.rollout(&prompts, &Decoding::sample(2)).unwrap().paths();
+    let mut log_probs =
+        |policy: &mut T5Policy| sum(&policy.log_probs(&prompts, &paths, &Query::plain()).unwrap().digits);
+    let without = log_probs(&mut plain);
+    assert!(worst(&without, &log_probs(&mut marked)) < 1e-6);
+    let _ = tch::no_grad(|| embedding.expect("the marked policy has one weight more").fill_(1.0));
+    assert!(worst(&without, &log_probs(&mut marked)) > 1e-3);
 }
