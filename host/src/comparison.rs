@@ -128,6 +128,7 @@ fn write_manifest(grid: &Grid, outcomes: &[Outcome], registry: &Registry, out: &
         "command": std::env::args().collect::<Vec<_>>(),
         "version": env!("CARGO_PKG_VERSION"),
         "seeds": grid.seeds,
+        "seeds_decide": grid.seeds_decide,
         "reference": grid.reference(),
         "components": experiment::provenance(registry)?,
         "cells": runs.collect::<Vec<_>>(),

@@ -166,3 +166,22 @@ set = ["policy.name=random", "policy.length=2"]
 [[variant]]
 name = "greedy-gru4rec"
 set = ["policy.name=greedy-to-target", "policy.model=gru4rec", "policy.gru4rec.hidden=16", "policy.top_k=5"]"#;
+
+#[test]
+fn seeds_of_the_rl_stage_alone_share_what_comes_before_it() {
+    let grid = GRID
+        .replace("seeds = [0, 1]", "seeds = [0, 1]\nseeds_decide = \"rl\"")
+        .replace("rl.steps=6", "rl.steps=6\", \"rl.learning_rate=0.02");
+    let grid = &grid[..grid.rfind("[[variant]]").unwrap()];
+    let folder = folder_with_grid(grid);
+    let output = bench(folder.path(), &["--grid=grid.toml", "--out=out"]).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+    let results = std::fs::read_to_string(folder.path().join("out/results.json")).unwrap();
+    let results: serde_json::Value = serde_json::from_str(&results).unwrap();
+    let deviation = |name: &str| {
+        let row = results["rows"].as_array().unwrap().iter().find(|row| row["name"] == name).unwrap();
+        row["figures"]["sasrec/ioi@5"]["deviation"].as_f64().unwrap()
+    };
+    assert_eq!(deviation("imitation"), 0.0);
+    assert!(deviation("prorl") > 0.0);
+}

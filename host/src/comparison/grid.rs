@@ -3,7 +3,7 @@
 use super::results::{IMITATION, STARTS};
 use crate::settings::{self, Assignment, KnownComponents, Settings, Sources};
 use anyhow::{Context, Result, bail};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// A grid file.
@@ -16,6 +16,8 @@ pub struct Grid {
     pub preset: Option<String>,
     /// Seeds of every variant.
     pub seeds: Vec<u64>,
+    /// What a seed decides.
+    pub seeds_decide: SeedsDecide,
     /// Settings of all cells, as `key=value`.
     pub set: Vec<String>,
     /// The row against which all others are tested: a variant's name, or `imitation`.
@@ -25,6 +27,27 @@ pub struct Grid {
     /// What is compared.
     #[serde(rename = "variant")]
     pub variants: Vec<Variant>,
+}
+
+/// What differs between the seeds of a variant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SeedsDecide {
+    /// The whole run, from codes to evaluation.
+    #[default]
+    Run,
+    /// The RL stage alone: all cells share codes, reward models and imitation, and differences between seeds are those of
+    /// the estimator.
+    Rl,
+}
+
+impl SeedsDecide {
+    fn key(self) -> &'static str {
+        match self {
+            Self::Run => "seed",
+            Self::Rl => "rl.seed_offset",
+        }
+    }
 }
 
 /// One row of the tables.
@@ -125,7 +148,7 @@ impl Grid {
         for own in [&self.set, &variant.set] {
             sources.grid.push(own.iter().map(|text| text.parse()).collect::<Result<_, _>>()?);
         }
-        sources.assignments.push(Assignment::flag("seed of the grid", "seed", seed));
+        sources.assignments.push(Assignment::flag("seed of the grid", self.seeds_decide.key(), seed));
         let resolved = settings::resolve(&sources, known)?;
         let settings_text = resolved.to_toml()?;
         Ok(Cell { variant: variant.name.clone(), seed, settings_text, settings: resolved.settings })

@@ -94,6 +94,11 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// The seed of the RL stage.
+    pub fn rl_seed(&self) -> u64 {
+        self.seed.wrapping_add(self.rl.seed_offset)
+    }
+
     /// The evaluators with their parameters; the one that is the reward model shares the reward model's.
     pub fn evaluators(&self) -> Vec<Component> {
         let component = |name: &String| {

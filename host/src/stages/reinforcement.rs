@@ -159,7 +159,7 @@ impl<'a> Reinforcement<'a> {
 
     /// One batch of prompts, from rollout to update.
     fn step(&mut self, step: u64) -> Result<figures::StepFigures> {
-        let seed = self.bench.settings.seed;
+        let seed = self.bench.settings.rl_seed();
         let mut figures = figures::StepFigures::new();
         let prompts = self.batches.prompts(step);
         seed_torch(seed, "rollout", step, 0);

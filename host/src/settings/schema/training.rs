@@ -77,6 +77,10 @@ pub struct Imitation {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Rl {
+    /// Added to the run's seed in this stage alone: other rollouts after the same codes, reward model and imitation, to
+    /// compare estimators of the gradient.
+    #[schemars(range(min = 0, max = 9_223_372_036_854_775_807_i64))]
+    pub seed_offset: u64,
     /// Passes over the prompts.
     #[schemars(range(min = 0))]
     pub epochs: i64,
@@ -232,6 +236,7 @@ impl Default for Imitation {
 impl Default for Rl {
     fn default() -> Self {
         Self {
+            seed_offset: 0,
             epochs: 50,
             steps: 0,
             prompts: 128,

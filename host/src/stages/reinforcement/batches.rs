@@ -33,7 +33,7 @@ impl PromptBatches {
         Ok(Self {
             batch: (settings.prompts as usize).min(examples.len()),
             examples,
-            seed: bench.settings.seed,
+            seed: bench.settings.rl_seed(),
             targets: settings.prompt_targets,
             random_share: settings.mixed_share,
             candidates: bench.known_items(),

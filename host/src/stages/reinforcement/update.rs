@@ -63,7 +63,7 @@ impl Reinforcement<'_> {
             return vec![whole.rows(None)];
         }
         let round = standing.step as u64 * self.requirements.epochs.max(1) as u64 + epoch as u64;
-        let order = shuffled(prompts as u32, stream(self.bench.settings.seed, "minibatches", round, 0));
+        let order = shuffled(prompts as u32, stream(self.bench.settings.rl_seed(), "minibatches", round, 0));
         let size = (prompts as usize).div_ceil(minibatches as usize).max(1);
         order
             .chunks(size)
