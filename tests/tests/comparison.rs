@@ -179,7 +179,7 @@ fn seeds_of_the_rl_stage_alone_share_what_comes_before_it() {
     let results = std::fs::read_to_string(folder.path().join("out/results.json")).unwrap();
     let results: serde_json::Value = serde_json::from_str(&results).unwrap();
     let deviation = |name: &str| {
-        let row = results["rows"].as_array().unwrap().iter().find(|row| row["name"] == name).unwrap();
+        let row = results["rows"].as_array().unwrap().iter().find(|row| row["policy"] == name).unwrap();
         row["figures"]["sasrec/ioi@5"]["deviation"].as_f64().unwrap()
     };
     assert_eq!(deviation("imitation"), 0.0);
