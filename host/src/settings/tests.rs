@@ -42,7 +42,7 @@ struct Layered {
 
 impl Default for Discounted {
     fn default() -> Self {
-        Self { gamma: 1.0, kl: Kl::K1, weights: Weights::default(), label: None }
+        Self { gamma: 1.0, kl: Kl::K1, weights: Weights { ioi: 2.0, ..Weights::default() }, label: None }
     }
 }
 
@@ -265,7 +265,7 @@ fn settings_written_as_toml_read_back_to_the_same() {
     assert_eq!(first.settings, again.settings);
     let (_folder, path) = file(&first.show());
     let shown = resolve(&Sources { files: vec![path], ..Sources::default() }, &Loaded).unwrap();
-    assert_eq!(shown.settings.algo.json(), json!({ "gamma": 1.0, "kl": "k1", "weights": { "ctr": 0.25, "ioi": 1.0 } }));
+    assert_eq!(shown.settings.algo.json(), json!({ "gamma": 1.0, "kl": "k1", "weights": { "ctr": 0.25, "ioi": 2.0 } }));
     assert_eq!(shown.settings.rl, first.settings.rl);
 }
 
@@ -290,6 +290,7 @@ fn show_tells_every_value_and_its_origin() {
     assert!(line("rl.epochs").ends_with("# default"));
     assert!(line("algo.gamma").ends_with("# default of prorl"));
     assert!(line("algo.weights.ctr").ends_with("# default of prorl"));
+    assert!(line("algo.weights.ioi").contains("= 2.0 "), "the component's default goes before its type's");
     assert!(line("evaluator.gru4rec.layers").ends_with("# default of gru4rec"));
     assert!(line("evaluator.sasrec.layers").is_empty());
 }

@@ -31,6 +31,7 @@ impl Tree {
         let models = known.names(Kind::RewardModel).into_iter();
         let schema = |name: String| known.parameter_schema(Kind::RewardModel, &name).map(|it| (name, inlined(&it)));
         graft(&mut root, "evaluator", models.filter_map(schema).collect(), json!(false));
+        hand_down_defaults(&mut root);
         Ok(Self { root })
     }
 
@@ -56,6 +57,17 @@ impl Tree {
             });
         }
         defaults
+    }
+}
+
+/// A table's own default goes before those of its type's fields: ProRL centres rewards, which others do not by default.
+fn hand_down_defaults(node: &mut Value) {
+    let own = node.get("default").cloned();
+    for (name, field) in node.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten() {
+        if let (Some(value), Some(field)) = (own.as_ref().and_then(|it| it.get(name)), field.as_object_mut()) {
+            field.insert("default".into(), value.clone());
+        }
+        hand_down_defaults(field);
     }
 }
 
