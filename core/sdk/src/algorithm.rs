@@ -138,6 +138,36 @@ impl Advantages {
     }
 }
 
+crossing! {
+    /// How far the updates made with a batch have moved the policy; capability `early_stop`.
+    pub struct Moved {
+        /// Digits' log-probabilities under the policy as it stands, without gradient. // [B, G, P + 1, L] float
+        pub current: Tensor,
+        /// The same under the policy that drew the paths. // [B, G, P + 1, L] float
+        pub behaviour: Tensor,
+        /// Items, 0 after the end and for codes that are no item. // [B, G, P] int64
+        pub items: Tensor,
+        /// Positions that hold an item, valid or not. // [B, G] int64
+        pub length: Tensor,
+        /// Whether the path ended by choice. // [B, G] bool
+        pub stopped: Tensor,
+    }
+
+    /// The answer of capability `early_stop`.
+    pub struct Decision {
+        /// Whether further updates are made with the batch.
+        pub goes_on: bool,
+    }
+}
+
+impl Moved {
+    /// The paths, sharing their tensors.
+    pub fn paths(&self) -> Paths {
+        let share = Tensor::shallow_clone;
+        Paths { items: share(&self.items), length: share(&self.length), stopped: share(&self.stopped), tokens: None }
+    }
+}
+
 /// Sums over the processes of a run.
 pub trait Collective {
     /// How many processes take part.
@@ -179,6 +209,9 @@ pub trait Algorithm: Sized + Send {
     /// What a user may set.
     type Parameters: Parameters;
 
+    /// Optional calls that this algorithm answers: `early_stop`.
+    const CAPABILITIES: &'static [&'static str] = &[];
+
     /// Makes the algorithm.
     ///
     /// # Errors
@@ -201,6 +234,15 @@ pub trait Algorithm: Sized + Send {
     /// # Errors
     /// Something that `requirements` asked for is absent.
     fn loss(&mut self, log_probs: &LogProbs, batch: &Batch, progress: &Progress) -> Result<Loss>;
+
+    /// Capability `early_stop`: whether the next update with the same batch is still made. The host asks before every
+    /// update but a batch's first; a no ends the batch's updates, and training goes on with the next batch.
+    ///
+    /// # Errors
+    /// Shapes do not fit.
+    fn goes_on(&mut self, _moved: &Moved) -> Result<bool> {
+        Ok(true)
+    }
 
     /// Metrics that `prepare` and `loss` report.
     fn metrics() -> Vec<MetricDeclaration> {

@@ -1,7 +1,7 @@
 //! Clipped probability ratios: several updates with one batch, without leaving it too far behind.
 
 use crate::actions;
-use crate::algorithm::LogProbs;
+use crate::algorithm::{LogProbs, Moved};
 use crate::masked;
 use crate::prompts::Paths;
 use tch::Tensor;
@@ -30,9 +30,32 @@ pub fn clipped_share(ratio: &Tensor, paths: &Paths, low: f64, high: f64) -> Tens
     masked::mean(&outside.to_kind(ratio.kind()), &actions::active(paths))
 }
 
+/// How far several updates have moved the policy: the mean over active actions of `ρ − 1 − ln ρ`, which estimates the
+/// KL divergence between the policy that drew them and the one that stands (Schulman 2020, k3), and is never negative.
+/// 0 where no action is active. // scalar
+pub fn distance(moved: &Moved) -> Tensor {
+    let sum = |digits: &Tensor| digits.sum_dim_intlist(-1, false, digits.kind()); // [B, G, P + 1]
+    let log_ratio = sum(&moved.current) - sum(&moved.behaviour); // [B, G, P + 1]
+    masked::mean(&(log_ratio.exp() - 1.0 - &log_ratio), &actions::active(&moved.paths()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// One path of two items: its stop is the third action, of which the log-ratio is ln 2; the fourth is none.
+    #[test]
+    fn distance_by_hand() {
+        let log_two = 2f64.ln();
+        let moved = Moved {
+            current: Tensor::from_slice(&[0.0, 0.0, log_two, 9.0]).view([1, 1, 4, 1]),
+            behaviour: Tensor::zeros([1, 1, 4, 1], (tch::Kind::Double, tch::Device::Cpu)),
+            items: Tensor::from_slice(&[4_i64, 5, 0]).view([1, 1, 3]),
+            length: Tensor::from_slice(&[2_i64]).view([1, 1]),
+            stopped: Tensor::from_slice(&[true]).view([1, 1]),
+        };
+        assert!((distance(&moved).double_value(&[]) - (1.0 - log_two) / 3.0).abs() < 1e-12);
+    }
 
     #[test]
     fn the_worse_of_both_counts() {

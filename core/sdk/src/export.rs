@@ -14,7 +14,10 @@ pub mod registration;
 #[macro_export]
 macro_rules! register_tokenizer {
     ($name:literal, $doc:literal, $type:ty) => {
-        $crate::inventory::submit! { $crate::export::registration::Registration::tokenizer::<$type>($name, $doc) }
+        $crate::inventory::submit! {
+            $crate::export::registration::Registration::tokenizer::<$type>($name, $doc)
+                .of_package(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
+        }
     };
 }
 
@@ -22,7 +25,10 @@ macro_rules! register_tokenizer {
 #[macro_export]
 macro_rules! register_reward_model {
     ($name:literal, $doc:literal, $type:ty) => {
-        $crate::inventory::submit! { $crate::export::registration::Registration::reward_model::<$type>($name, $doc) }
+        $crate::inventory::submit! {
+            $crate::export::registration::Registration::reward_model::<$type>($name, $doc)
+                .of_package(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
+        }
     };
 }
 
@@ -30,7 +36,10 @@ macro_rules! register_reward_model {
 #[macro_export]
 macro_rules! register_policy {
     ($name:literal, $doc:literal, $type:ty) => {
-        $crate::inventory::submit! { $crate::export::registration::Registration::policy::<$type>($name, $doc) }
+        $crate::inventory::submit! {
+            $crate::export::registration::Registration::policy::<$type>($name, $doc)
+                .of_package(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
+        }
     };
 }
 
@@ -38,7 +47,10 @@ macro_rules! register_policy {
 #[macro_export]
 macro_rules! register_algorithm {
     ($name:literal, $doc:literal, $type:ty) => {
-        $crate::inventory::submit! { $crate::export::registration::Registration::algorithm::<$type>($name, $doc) }
+        $crate::inventory::submit! {
+            $crate::export::registration::Registration::algorithm::<$type>($name, $doc)
+                .of_package(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
+        }
     };
 }
 

@@ -3,7 +3,7 @@
 //! The host calls plugins through it, and so does the conformance kit, whether the component lives in a library opened
 //! with dlopen or in the test's own binary.
 
-use crate::algorithm::{Advantages, Batch, Collective, LogProbs, Progress, Requirements, ScoredPaths};
+use crate::algorithm::{Advantages, Batch, Collective, Decision, LogProbs, Moved, Progress, Requirements, ScoredPaths};
 use crate::crossing::Crossing;
 use crate::error::Error;
 use crate::export::adapters::{ItemSequences, NamedTensors, RewardModelAdapter};
@@ -258,6 +258,11 @@ impl ForeignAlgorithm {
             batch.to_record(),
             progress.to_record(),
         ))
+    }
+
+    /// Capability `early_stop`; see [`crate::algorithm::Algorithm::goes_on`].
+    pub fn goes_on(&mut self, moved: &Moved) -> Result<bool> {
+        Ok(received::<Decision>(self.object.invoke("early_stop".into(), moved.to_record()))?.goes_on)
     }
 
     /// See [`crate::algorithm::Algorithm::state`].

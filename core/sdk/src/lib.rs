@@ -8,6 +8,7 @@
 pub mod actions;
 pub mod algorithm;
 pub mod baselines;
+pub mod capabilities;
 pub mod clipping;
 pub mod critic;
 pub mod crossing;
@@ -39,7 +40,7 @@ pub use prorl_abi as abi;
 /// What most plugins need.
 pub mod prelude {
     pub use crate::algorithm::{
-        Advantages, Algorithm, Batch, Collective, LogProbs, Progress, Requirements, ScoredPaths,
+        Advantages, Algorithm, Batch, Collective, LogProbs, Moved, Progress, Requirements, ScoredPaths,
     };
     pub use crate::error::{Error, Result};
     pub use crate::kl::KlEstimator;

@@ -45,6 +45,8 @@ pub struct Reinforcement<'a> {
     judge: Judge<'a>,
     algorithm: ForeignAlgorithm,
     requirements: Requirements,
+    /// Whether the algorithm may end a batch's updates.
+    stops_early: bool,
     optimiser: AdamW,
     schedule: Schedule,
     batches: PromptBatches,
@@ -124,6 +126,8 @@ impl<'a> Reinforcement<'a> {
         let setup = Setup { hidden: hidden_width(bench, policy, &batches)?, ..bench.setup(None) };
         let algorithm = bench.registry.algorithm(&bench.settings.algo.name, &parameters, &setup)?;
         let requirements = algorithm.requirements()?;
+        let component = bench.registry.find(ComponentKind::Algorithm, &bench.settings.algo.name)?;
+        let stops_early = component.description.has("early_stop");
         let steps =
             if settings.steps > 0 { settings.steps as u64 } else { batches.per_epoch() * settings.epochs as u64 };
         let mut trained = policy.parameters()?;
@@ -150,6 +154,7 @@ impl<'a> Reinforcement<'a> {
             judge,
             algorithm,
             requirements,
+            stops_early,
             optimiser,
             schedule,
             batches,

@@ -1,6 +1,6 @@
 //! From the plain traits to the frozen object traits.
 
-use crate::algorithm::{Algorithm, Batch, Collective, LogProbs, Progress, ScoredPaths};
+use crate::algorithm::{Algorithm, Batch, Collective, Decision, LogProbs, Moved, Progress, ScoredPaths};
 use crate::crossing::Crossing;
 use crate::error::{Error, Result};
 use crate::export::guard::{Held, guarded};
@@ -39,7 +39,7 @@ macro_rules! adapter {
         impl<T> $name<T> {
             /// Adapts `inner`, which is called `component` in faults.
             pub fn new(component: &'static str, inner: T) -> Self {
-                Self { component, inner: Held::new(inner) }
+                Self { component, inner: Held::new(component, inner) }
             }
 
             #[allow(dead_code)] // a tokenizer has nothing to be read
@@ -238,7 +238,13 @@ impl<T: Algorithm> AlgorithmObject for AlgorithmAdapter<T> {
         self.calling("load_state", |it| it.load_state(NamedTensors::from_record(state)?.tensors))
     }
 
-    fn invoke(&mut self, capability: RStr<'_>, _input: Record) -> Outcome<Record> {
-        self.calling(&capability, |_| Err(lacking(&capability)))
+    fn invoke(&mut self, capability: RStr<'_>, input: Record) -> Outcome<Record> {
+        self.calling(&capability, |it| match capability.as_str() {
+            "early_stop" if T::CAPABILITIES.contains(&"early_stop") => {
+                let goes_on = it.goes_on(&Moved::from_record(input)?)?;
+                Ok(Decision { goes_on }.to_record())
+            }
+            other => Err(lacking(other)),
+        })
     }
 }

@@ -5,29 +5,47 @@ use crate::export::library;
 use prorl_abi::fault::{Fault, FaultKind};
 use prorl_abi::object::Outcome;
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Once;
 
 thread_local! {
     static LAST_PANIC_AT: RefCell<Option<String>> = const { RefCell::new(None) };
+    /// How many guarded calls this thread is in.
+    static GUARDED: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Makes panics remember where they happened instead of printing it; called once a library.
+/// Makes panics of guarded calls remember where they happened instead of printing it; called once a library. Other
+/// panics are reported as before: where plugins are linked into the program, the hook is the program's.
 pub fn remember_panics() {
-    std::panic::set_hook(Box::new(|panic| {
-        let at = panic.location().map(|at| format!("{}:{}", at.file(), at.line()));
-        LAST_PANIC_AT.with(|last| *last.borrow_mut() = at);
-    }));
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let others = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            if GUARDED.get() == 0 {
+                return others(panic);
+            }
+            let at = panic.location().map(|at| format!("{}:{}", at.file(), at.line()));
+            LAST_PANIC_AT.with(|last| *last.borrow_mut() = at);
+        }));
+    });
+}
+
+fn caught<T>(body: impl FnOnce() -> T) -> std::thread::Result<T> {
+    GUARDED.set(GUARDED.get() + 1);
+    // Unwind safety: after a panic the host only drops the component, or ends the run.
+    let outcome = catch_unwind(AssertUnwindSafe(body));
+    GUARDED.set(GUARDED.get() - 1);
+    outcome
 }
 
 /// Runs a call of a component; an error or a panic becomes a fault that says where.
 pub fn guarded<T>(component: &str, call: &str, body: impl FnOnce() -> Result<T, Error>) -> Outcome<T> {
-    // Unwind safety: after a panic the host only drops the component, or ends the run.
-    let outcome = match catch_unwind(AssertUnwindSafe(body)) {
+    let outcome = match caught(body) {
         Ok(result) => result.map_err(Fault::from),
         Err(payload) => Err(Fault::new(FaultKind::Panic, panic_message(&*payload))),
     };
-    outcome.map_err(|fault| fault.located(&library::name(), component, call)).into()
+    outcome.map_err(|fault| fault.located(&library::owner(component), component, call)).into()
 }
 
 fn panic_message(payload: &(dyn Any + Send)) -> String {
@@ -44,30 +62,34 @@ fn panic_message(payload: &(dyn Any + Send)) -> String {
 }
 
 /// Owns a component; a panic in its destructor is logged and goes no further.
-pub struct Held<T>(Option<T>);
+pub struct Held<T> {
+    component: &'static str,
+    value: Option<T>,
+}
 
 impl<T> Held<T> {
-    /// Owns `value`.
-    pub fn new(value: T) -> Self {
-        Self(Some(value))
+    /// Owns `value`, which is called `component` in messages.
+    pub fn new(component: &'static str, value: T) -> Self {
+        Self { component, value: Some(value) }
     }
 
     /// The component, which is there until drop.
     pub fn get(&self) -> Result<&T, Error> {
-        self.0.as_ref().ok_or_else(|| Error::Boundary("the component is gone".into()))
+        self.value.as_ref().ok_or_else(|| Error::Boundary("the component is gone".into()))
     }
 
     /// The component, which is there until drop.
     pub fn get_mut(&mut self) -> Result<&mut T, Error> {
-        self.0.as_mut().ok_or_else(|| Error::Boundary("the component is gone".into()))
+        self.value.as_mut().ok_or_else(|| Error::Boundary("the component is gone".into()))
     }
 }
 
 impl<T> Drop for Held<T> {
     fn drop(&mut self) {
-        let value = self.0.take();
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
-            log::error!("{}: panicked while being dropped: {}", library::name(), panic_message(&*payload));
+        let value = self.value.take();
+        if let Err(payload) = caught(|| drop(value)) {
+            let (owner, component) = (library::owner(self.component), self.component);
+            log::error!("{owner} · {component}: panicked while being dropped: {}", panic_message(&*payload));
         }
     }
 }
@@ -94,6 +116,6 @@ mod tests {
 
     #[test]
     fn a_panic_in_drop_goes_no_further() {
-        drop(Held::new(Grenade));
+        drop(Held::new("grenade", Grenade));
     }
 }

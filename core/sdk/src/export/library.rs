@@ -1,6 +1,7 @@
 //! The library's root module.
 
 use crate::error::{Error, Result};
+use crate::export::description::Description;
 use crate::export::guard::{guarded, remember_panics};
 use crate::export::registration::{self, Maker, Registration};
 use prorl_abi::module::{PluginModule, PluginModuleRef};
@@ -11,15 +12,54 @@ use std::sync::OnceLock;
 
 static LIBRARY: OnceLock<String> = OnceLock::new();
 
-/// Package and version, e.g. `prorl-plugin-t5 0.1.0`.
-pub fn name() -> String {
-    LIBRARY.get().cloned().unwrap_or_else(|| "(not loaded as a plugin)".into())
+/// Package and version that a component belongs to, e.g. `prorl-plugin-t5 0.1.0`: this library's, or, where several
+/// plugins are linked into one program, those it was registered with.
+pub fn owner(component: &str) -> String {
+    let registered = || registration::find(component).map(|it| format!("{} {}", it.package, it.version));
+    LIBRARY.get().cloned().or_else(registered).unwrap_or_else(|| "(not loaded as a plugin)".into())
+}
+
+/// A plugin that is linked into the running program.
+#[derive(Clone, Debug)]
+pub struct Linked {
+    /// Package name.
+    pub package: &'static str,
+    /// Package version.
+    pub version: &'static str,
+    /// What it contains.
+    pub components: Vec<Description>,
+}
+
+/// The plugins that are linked into this program, by name. In a plugin that was opened as a library: itself.
+pub fn linked() -> Vec<Linked> {
+    let mut plugins: Vec<Linked> = Vec::new();
+    for registration in registration::all() {
+        let Registration { package, version, .. } = *registration;
+        let at = plugins.iter().position(|it| it.package == package).unwrap_or_else(|| {
+            plugins.push(Linked { package, version, components: Vec::new() });
+            plugins.len() - 1
+        });
+        plugins[at].components.push((registration.describe)(registration));
+    }
+    plugins.sort_by_key(|it| it.package);
+    plugins
+}
+
+/// The root module of what is linked into this program. Log records need no forwarding: program and plugins share a
+/// logger.
+pub fn linked_module() -> PluginModuleRef {
+    remember_panics();
+    functions().leak()
 }
 
 /// The root module; called once, through `export_plugin!`.
 pub fn module(package: &str, version: &str) -> PluginModuleRef {
     LIBRARY.get_or_init(|| format!("{package} {version}"));
-    PluginModule { connect, describe, complete, tokenizer, reward_model, policy, algorithm }.leak()
+    functions().leak()
+}
+
+fn functions() -> PluginModule {
+    PluginModule { connect, describe, complete, tokenizer, reward_model, policy, algorithm }
 }
 
 extern "C" fn connect(sink: LogSinkBox, level: u32) {

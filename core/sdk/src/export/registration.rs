@@ -24,6 +24,10 @@ pub struct Registration {
     pub name: &'static str,
     /// One sentence.
     pub doc: &'static str,
+    /// Package that it is written in.
+    pub package: &'static str,
+    /// That package's version.
+    pub version: &'static str,
     /// What it says of itself.
     pub describe: fn(&Registration) -> Description,
     /// Its parameters checked and completed with defaults (JSON to JSON).
@@ -48,12 +52,17 @@ inventory::collect!(Registration);
 
 /// The component called `name`, if this library has it.
 pub fn find(name: &str) -> Option<&'static Registration> {
-    inventory::iter::<Registration>.into_iter().find(|registration| registration.name == name)
+    all().find(|registration| registration.name == name)
+}
+
+/// All components of this library.
+pub fn all() -> impl Iterator<Item = &'static Registration> {
+    inventory::iter::<Registration>.into_iter()
 }
 
 /// What all components of this library say of themselves.
 pub fn descriptions() -> Vec<Description> {
-    inventory::iter::<Registration>.into_iter().map(|registration| (registration.describe)(registration)).collect()
+    all().map(|registration| (registration.describe)(registration)).collect()
 }
 
 fn complete<P: Parameters>(json: &str) -> Result<String> {
@@ -79,11 +88,20 @@ fn describe<P: Parameters>(
 }
 
 impl Registration {
+    /// The same entry, of this package; `register_…!` fills it in.
+    pub const fn of_package(mut self, package: &'static str, version: &'static str) -> Self {
+        self.package = package;
+        self.version = version;
+        self
+    }
+
     /// The entry of a tokenizer.
     pub const fn tokenizer<T: Tokenizer + 'static>(name: &'static str, doc: &'static str) -> Self {
         Self {
             name,
             doc,
+            package: "",
+            version: "",
             describe: |it| describe::<T::Parameters>(it, Kind::Tokenizer, &[], Vec::new()),
             complete: complete::<T::Parameters>,
             maker: Maker::Tokenizer(|name, json, setup| {
@@ -99,6 +117,8 @@ impl Registration {
         Self {
             name,
             doc,
+            package: "",
+            version: "",
             describe: |it| describe::<T::Parameters>(it, Kind::RewardModel, T::CAPABILITIES, T::metrics()),
             complete: complete::<T::Parameters>,
             maker: Maker::RewardModel(|name, json, setup| {
@@ -114,6 +134,8 @@ impl Registration {
         Self {
             name,
             doc,
+            package: "",
+            version: "",
             describe: |it| describe::<T::Parameters>(it, Kind::Policy, T::CAPABILITIES, T::metrics()),
             complete: complete::<T::Parameters>,
             maker: Maker::Policy(|name, json, setup| {
@@ -129,7 +151,9 @@ impl Registration {
         Self {
             name,
             doc,
-            describe: |it| describe::<T::Parameters>(it, Kind::Algorithm, &[], T::metrics()),
+            package: "",
+            version: "",
+            describe: |it| describe::<T::Parameters>(it, Kind::Algorithm, T::CAPABILITIES, T::metrics()),
             complete: complete::<T::Parameters>,
             maker: Maker::Algorithm(|name, json, setup| {
                 let made = T::create(parameters::parse(json)?, &Setup::from_record(setup)?)?;

@@ -6,7 +6,7 @@ use super::{Entry, Subject, weights};
 use crate::closeness::{EXACT, VALUES};
 use prorl_sdk::abi::fault::Fault;
 use prorl_sdk::actions;
-use prorl_sdk::algorithm::Alone;
+use prorl_sdk::algorithm::{Alone, Moved};
 use prorl_sdk::foreign::ForeignAlgorithm;
 use prorl_sdk::prelude::*;
 
@@ -26,6 +26,7 @@ pub const CHECKS: &[Entry] = &[
     ("the gradient reaches every weight of its own", own_gradient),
     ("every reported metric is declared, finite and a scalar", metrics),
     ("saved state, loaded, continues as if never stopped", round_trip),
+    ("capability early_stop: updates go on where the policy has not moved", early_stop),
 ];
 
 /// Choices of a digit `C`.
@@ -273,4 +274,25 @@ fn round_trip(subject: &Subject<'_>) -> Finding {
     }
     let expected = prepared(&mut straight, &scored, 2)?.values;
     close("advantages after loading", &prepared(&mut resumed, &scored, 2)?.values, &expected, EXACT)
+}
+
+fn early_stop(subject: &Subject<'_>) -> Finding {
+    if !subject.description.has("early_stop") {
+        return Err(Reason::Absent("it does not name the capability".into()));
+    }
+    let scored = subject.problem.scored();
+    let (batch, group, path) = scored.paths().sizes();
+    let logits = subject.problem.waves(&[batch, group, path + 1, DIGITS, CHOICES], 1.3);
+    let digits = spoken(subject.problem, &logits, &scored.paths()).digits;
+    let ScoredPaths { items, length, stopped, .. } = share(&scored);
+    let moved = |by: f64| Moved {
+        current: &digits + by,
+        behaviour: digits.shallow_clone(),
+        items: items.shallow_clone(),
+        length: length.shallow_clone(),
+        stopped: stopped.shallow_clone(),
+    };
+    let mut algorithm = made(subject)?;
+    ensure(algorithm.goes_on(&moved(0.0))?, || "it stops although the policy is the one that drew the paths".into())?;
+    answered("a policy that has moved", algorithm.goes_on(&moved(-0.5))).map(|_| ())
 }

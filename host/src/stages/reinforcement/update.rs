@@ -4,7 +4,7 @@ use super::Reinforcement;
 use super::figures::StepFigures;
 use crate::random_streams::{shuffled, stream};
 use anyhow::{Result, bail};
-use prorl_sdk::algorithm::{Advantages, Batch, LogProbs, Progress};
+use prorl_sdk::algorithm::{Advantages, Batch, LogProbs, Moved, Progress};
 use prorl_sdk::policy::{ActionLogProbs, Query};
 use prorl_sdk::prompts::{Paths, Prompts};
 use tch::{Tensor, no_grad};
@@ -38,12 +38,33 @@ impl Reinforcement<'_> {
             batch: batch(paths, advantages),
             behaviour,
         };
+        let mut updates = 0;
         for epoch in 0..self.requirements.epochs.max(1) {
             for part in self.parts(&whole, standing, epoch) {
-                self.descend(&part, standing, figures)?;
+                if !self.descend(&part, standing, updates, figures)? {
+                    log::debug!("step {}: the algorithm ended the batch after {updates} updates", standing.step);
+                    return Ok(());
+                }
+                updates += 1;
             }
         }
         Ok(())
+    }
+
+    /// Whether the algorithm wants the next update with the batch; one without the capability wants them all.
+    fn goes_on(&mut self, part: &Part, current: &ActionLogProbs) -> Result<bool> {
+        let Some(behaviour) = part.behaviour.as_ref().filter(|_| self.stops_early) else {
+            return Ok(true);
+        };
+        let share = Tensor::shallow_clone;
+        let moved = Moved {
+            current: current.digits.detach(),
+            behaviour: share(&behaviour.digits),
+            items: share(&part.paths.items),
+            length: share(&part.paths.length),
+            stopped: share(&part.paths.stopped),
+        };
+        Ok(self.algorithm.goes_on(&moved)?)
     }
 
     /// Log-probabilities and states under the policy that drew the paths, where several updates move away from it or
@@ -74,7 +95,8 @@ impl Reinforcement<'_> {
             .collect()
     }
 
-    fn descend(&mut self, part: &Part, standing: &Progress, figures: &mut StepFigures) -> Result<()> {
+    /// One update, after `earlier` with the same batch; false where the algorithm wants no more.
+    fn descend(&mut self, part: &Part, standing: &Progress, earlier: u32, figures: &mut StepFigures) -> Result<bool> {
         let wanted = &self.requirements;
         let query = Query { entropy: wanted.entropy, distribution: wanted.distribution, hidden: wanted.hidden };
         self.optimiser.zero_grad();
@@ -86,6 +108,9 @@ impl Reinforcement<'_> {
             None => None,
         };
         let current = self.policy.log_probs(&part.prompts, &part.paths, &query)?;
+        if earlier > 0 && !self.goes_on(part, &current)? {
+            return Ok(false);
+        }
         let behaviour = part.behaviour.as_ref().map(ActionLogProbs::share);
         let log_probs = LogProbs { current, reference, behaviour };
         let loss = self.algorithm.loss(&log_probs, &part.batch, standing)?;
@@ -100,7 +125,7 @@ impl Reinforcement<'_> {
         figures.put("train/loss", value);
         figures.put("train/gradient_norm", norm.double_value(&[]));
         figures.add_metrics(&loss.metrics);
-        Ok(())
+        Ok(true)
     }
 }
 

@@ -34,6 +34,10 @@ pub struct PpoParameters {
     /// Parts into which a batch's prompts are cut for each update.
     #[schemars(range(min = 1))]
     pub minibatches: i64,
+    /// Updates with a batch end where the estimated KL to the policy that drew its paths exceeds this, in nats an action;
+    /// 0 makes them all.
+    #[schemars(range(min = 0.0))]
+    pub target_kl: f64,
     /// Leash to the policy from which training starts, and bonus for entropy.
     pub penalty: PenaltyParameters,
 }
@@ -51,6 +55,7 @@ impl Default for PpoParameters {
             clip_value: 0.2,
             epochs: 2,
             minibatches: 2,
+            target_kl: 0.0,
             penalty: PenaltyParameters { entropy: 0.01, ..PenaltyParameters::default() },
         }
     }
@@ -67,6 +72,7 @@ impl Parameters for PpoParameters {
         in_range("clip_value", self.clip_value, 0.0..)?;
         in_range("epochs", self.epochs, 1..)?;
         in_range("minibatches", self.minibatches, 1..)?;
+        in_range("target_kl", self.target_kl, 0.0..)?;
         self.penalty.validate()
     }
 }

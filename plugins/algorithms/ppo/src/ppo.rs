@@ -24,6 +24,8 @@ prorl_sdk::register_algorithm!("ppo", "Clipped ratios and values, several update
 impl Algorithm for Ppo {
     type Parameters = PpoParameters;
 
+    const CAPABILITIES: &'static [&'static str] = &["early_stop"];
+
     fn create(parameters: PpoParameters, setup: &Setup) -> Result<Self> {
         let rewards = StepRewards::new(parameters.rewards.clone());
         let penalty = Penalty::new(parameters.penalty.clone());
@@ -75,6 +77,12 @@ impl Algorithm for Ppo {
         let value_loss = critic::value_loss(&values, old, returns, &paths, clip_value); // scalar
         let clipped = clipping::clipped_share(&ratio, &paths, clip_low, clip_high);
         Ok(critic::add_value_loss(loss, &value_loss, value_weight).with("algorithm/clipped", &clipped))
+    }
+
+    /// Until the estimated KL to the policy that drew the paths exceeds `target_kl`.
+    fn goes_on(&mut self, moved: &Moved) -> Result<bool> {
+        let most = self.parameters.target_kl;
+        Ok(most == 0.0 || clipping::distance(moved).double_value(&[]) <= most)
     }
 
     fn parameters(&self) -> Vec<(String, Tensor)> {
