@@ -4,13 +4,14 @@ use crate::command_line::{Action, Invocation, PolicyWeights, Resume, Verbosity};
 use crate::comparison;
 use crate::experiment::{self, Until};
 use crate::inspection;
-use crate::plugins::{PluginError, Registry, installation, trial};
+use crate::plugins::{PluginError, Registry, installation, survey, trial};
 use crate::progress;
 use crate::run_folder::{Manifest, PluginOrigin, RunFolder};
 use crate::scaffold;
 use crate::settings::{self, KnownComponents, Resolved, Settings, SettingsError, Sources};
 use crate::truth;
 use crate::workbench::Workbench;
+use crate::{out, outln};
 use anyhow::{Context, Result, bail};
 use prorl_abi::fault::{Fault, FaultKind};
 use prorl_data::{DataError, Dataset, World};
@@ -42,11 +43,13 @@ pub fn run(invocation: Invocation) -> Result<()> {
             trial::in_a_process(&library, &flags)?;
         }
         Action::PluginCheckHere { library, device: name } => trial::here(&library, device(&name)?)?,
+        Action::PluginSurveyHere { library } => survey::here(&library)?,
         Action::PluginInstall { library } => installation::install(&library)?,
+        Action::PluginPack { library, out } => installation::pack(&library, out.as_deref())?,
         Action::PluginList => inspection::list(&start()?.registry),
         Action::PluginInfo { name } => inspection::info(&start()?.registry, &name)?,
-        Action::ConfigShow => print!("{}", start()?.resolved()?.show()),
-        Action::DataStats => println!("{}", start()?.dataset()?.describe()),
+        Action::ConfigShow => out!("{}", start()?.resolved()?.show()),
+        Action::DataStats => outln!("{}", start()?.dataset()?.describe()),
         Action::DataGenerate { out } => start()?.generate(&out)?,
         Action::TrainReward => experiment::train_rewards(&start()?.workbench()?.0)?,
         Action::Pretrain => experiment::pretrain(&start()?.workbench()?.0)?,
@@ -163,7 +166,7 @@ impl Started {
         let settings = self.resolved()?.settings;
         let world = World::generate(&settings.data.world)?;
         world.write(out)?;
-        println!("wrote a generated world to {}; use it with --data {}", out.display(), out.display());
+        outln!("wrote a generated world to {}; use it with --data {}", out.display(), out.display());
         Ok(())
     }
 }

@@ -125,10 +125,25 @@ enum PluginCommand {
         #[command(flatten)]
         flags: Flags,
     },
-    /// Copy a library that fits this host to the user's plugin folder
+    /// What a library offers, for this program's own use
+    #[command(hide = true)]
+    SurveyHere { library: PathBuf },
+    /// Copy a library that fits this host, or the one in an archive, to the user's plugin folder
     Install {
+        /// The library, or an archive that `plugin pack` made
+        library: PathBuf,
+        #[command(flatten)]
+        flags: Flags,
+    },
+    /// A library as one archive to hand on, with its hello record, schemas of its parameters, and hashes
+    ///
+    /// Example: prorl-host plugin pack target/release/libprorl_plugin_my_reward.so
+    Pack {
         /// The library
         library: PathBuf,
+        /// The archive [default: ./PACKAGE-VERSION-TARGET.tar.gz]
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
         #[command(flatten)]
         flags: Flags,
     },

@@ -7,7 +7,8 @@ mod results;
 mod statistics;
 mod tables;
 
-pub use grid::Grid;
+pub use crate::outln;
+use grid::Grid;
 
 use crate::durable;
 use crate::evaluation::figures::{self, Figure};
@@ -54,7 +55,7 @@ pub fn run(order: &Order, sources: &Sources, registry: &Registry, plugins: &[Pat
     let names: Vec<String> = grid.variants.iter().map(|variant| variant.name.clone()).collect();
     let text = write_tables(&grid, &cells, &outcomes, &names, &order.out)?;
     write_manifest(&grid, &outcomes, registry, &order.out)?;
-    println!("\n{text}\n{}", order.out.display());
+    outln!("\n{text}\n{}", order.out.display());
     Ok(())
 }
 

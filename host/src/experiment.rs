@@ -2,6 +2,7 @@
 
 use crate::evaluation::Evaluation;
 use crate::metric_log::MetricLog;
+use crate::outln;
 use crate::plugins::{ForeignPolicy, Registry};
 use crate::report;
 use crate::run_folder::RunFolder;
@@ -136,7 +137,7 @@ fn finish(
     watch: &Stopwatch,
 ) -> Result<()> {
     let text = report::write(bench, run, results, rewards, &curve, watch)?;
-    println!("\n{text}\n{}", run.path().display());
+    outln!("\n{text}\n{}", run.path().display());
     Ok(())
 }
 
@@ -146,7 +147,7 @@ fn finish(
 /// A plugin fails.
 pub fn train_rewards(bench: &Workbench) -> Result<()> {
     let rewards = reward_model::all(bench)?;
-    println!("\n{}", report::rewards(&rewards));
+    outln!("\n{}", report::rewards(&rewards));
     Ok(())
 }
 
@@ -189,8 +190,8 @@ pub fn provenance(registry: &Registry) -> Result<Value> {
         let library = &component.library;
         let description = &component.description;
         Ok(json!({
-            "kind": description.kind, "name": description.name, "package": library.package,
-            "version": library.version, "sdk": library.sdk_version, "file": library.path, "sha256": library.hash()?,
+            "kind": description.kind, "name": description.name, "package": library.hello.package,
+            "version": library.hello.version, "sdk": library.hello.sdk_version, "file": library.path, "sha256": library.hash()?,
         }))
     });
     Ok(Value::Array(components.collect::<Result<_>>()?))

@@ -1,17 +1,19 @@
 //! What there is: versions, components, parameters.
 
+use crate::outln;
 use crate::plugins::{Component, PluginError, Registry, search};
 use anyhow::Result;
+use prorl_sdk::capabilities;
 use prorl_sdk::export::description::Kind;
 use serde_json::Value;
 
 /// Prints versions of host, contract and libtorch.
 pub fn versions(registry: &Registry) {
-    println!("prorl-host {}", env!("CARGO_PKG_VERSION"));
-    println!("plugin ABI {}", prorl_abi::hello::ABI_VERSION);
-    println!("libtorch   {}", prorl_abi::hello::LIBTORCH_VERSION);
-    println!("CUDA       {}", if tch::Cuda::is_available() { "available" } else { "not available" });
-    println!("components {}", registry.components().len());
+    outln!("prorl-host {}", env!("CARGO_PKG_VERSION"));
+    outln!("plugin ABI {}", prorl_abi::hello::ABI_VERSION);
+    outln!("libtorch   {}", prorl_abi::hello::LIBTORCH_VERSION);
+    outln!("CUDA       {}", if tch::Cuda::is_available() { "available" } else { "not available" });
+    outln!("components {}", registry.components().len());
 }
 
 /// Prints every component in a line.
@@ -21,20 +23,23 @@ pub fn list(registry: &Registry) {
     for component in registry.components() {
         let description = &component.description;
         if kind != Some(description.kind) {
-            println!("{}{}", if kind.is_some() { "\n" } else { "" }, heading(description.kind));
+            outln!("{}{}", if kind.is_some() { "\n" } else { "" }, heading(description.kind));
             kind = Some(description.kind);
         }
-        println!("  {:width$}  {}{}", description.name, description.doc, place(component));
+        outln!("  {:width$}  {}{}", description.name, description.doc, place(component));
     }
 }
 
 /// The library, where it does not lie beside the binary.
 fn place(component: &Component) -> String {
     let library = &component.library;
+    if library.built_in {
+        return "  [built in]".into();
+    }
     if library.path.parent() == search::binary_folder().as_deref() {
         return String::new();
     }
-    format!("  [{} {}, {}]", library.package, library.version, library.path.display())
+    format!("  [{} {}, {}]", library.hello.package, library.hello.version, library.path.display())
 }
 
 fn heading(kind: Kind) -> &'static str {
@@ -66,23 +71,29 @@ pub fn info(registry: &Registry, name: &str) -> Result<()> {
 
 fn print_component(component: &Component) -> Result<()> {
     let (description, library) = (&component.description, &component.library);
-    println!("{} `{}` — {}", description.kind, description.name, description.doc);
-    println!("  library       {} {}", library.package, library.version);
-    println!("  file          {}", library.path.display());
-    println!("  built for     ABI {}, SDK {}, libtorch {}", library.abi, library.sdk_version, library.libtorch);
-    println!("  SHA-256       {}", library.hash()?);
+    outln!("{} `{}` — {}", description.kind, description.name, description.doc);
+    let hello = &library.hello;
+    outln!("  library       {} {}", hello.package, hello.version);
+    outln!("  file          {}{}", if library.built_in { "built in: " } else { "" }, library.path.display());
+    outln!("  built for     ABI {}, SDK {}, libtorch {}", hello.abi_version, hello.sdk_version, hello.libtorch);
+    outln!("  SHA-256       {}", library.hash()?);
     if !description.capabilities.is_empty() {
-        println!("  capabilities  {}", description.capabilities.join(", "));
+        outln!("  capabilities  {}", description.capabilities.join(", "));
     }
-    println!("\n  parameters");
+    let lacking: Vec<&str> =
+        capabilities::of_kind(description.kind).map(|it| it.name).filter(|it| !description.has(it)).collect();
+    if !lacking.is_empty() {
+        outln!("  not offered   {}", lacking.join(", "));
+    }
+    outln!("\n  parameters");
     print_parameters(&description.schema, &description.schema, &description.defaults, "    ");
     if !description.metrics.is_empty() {
-        println!("\n  metrics");
+        outln!("\n  metrics");
         for metric in &description.metrics {
-            println!("    {} {} — {}", metric.name, bracketed(&metric.unit), metric.doc);
+            outln!("    {} {} — {}", metric.name, bracketed(&metric.unit), metric.doc);
         }
     }
-    println!();
+    outln!();
     Ok(())
 }
 
@@ -94,17 +105,17 @@ fn bracketed(unit: &str) -> String {
 fn print_parameters(schema: &Value, root: &Value, defaults: &Value, indent: &str) {
     let properties = schema["properties"].as_object();
     if properties.is_none_or(serde_json::Map::is_empty) {
-        println!("{indent}none");
+        outln!("{indent}none");
     }
     for (name, property) in properties.into_iter().flatten() {
         let resolved = referred(property, root);
         let doc = [property, resolved].iter().find_map(|it| it["description"].as_str()).unwrap_or_default();
         let doc = doc.replace('\n', " ");
         if resolved["properties"].is_object() {
-            println!("{indent}{name}  {doc}");
+            outln!("{indent}{name}  {doc}");
             print_parameters(resolved, root, &defaults[name], &format!("{indent}  "));
         } else {
-            println!("{indent}{name} = {}  ({})  {doc}", defaults[name], type_and_range(resolved, root));
+            outln!("{indent}{name} = {}  ({})  {doc}", defaults[name], type_and_range(resolved, root));
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The host: command line, configuration, plugins, training, evaluation, reports.
 
+#![deny(clippy::print_stdout)]
+
 pub mod application;
 pub mod artefacts;
 pub mod benchmark;
@@ -12,7 +14,9 @@ pub mod examples;
 pub mod experiment;
 pub mod inspection;
 pub mod metric_log;
+pub mod output;
 pub mod plugins;
+pub mod program;
 pub mod progress;
 pub mod random_streams;
 mod report;

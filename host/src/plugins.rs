@@ -3,11 +3,15 @@
 //! The only place of the host that loads libraries. Libraries are never unloaded: objects, log records and
 //! panics of theirs may outlive every owner the host could name.
 
+mod archive;
+mod built_in;
+mod child;
 mod image;
 pub mod installation;
 pub mod library;
 pub mod registry;
 pub mod search;
+pub mod survey;
 pub mod trial;
 mod trust;
 

@@ -8,6 +8,7 @@ mod origin;
 pub use names::Names;
 pub use origin::Origin;
 
+use crate::outln;
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use std::path::{Path, PathBuf};
@@ -98,11 +99,11 @@ pub fn create(order: &Order) -> Result<()> {
         write(&path, &text).with_context(|| format!("cannot write {}", path.display()))?;
     }
     if let Some(hint) = origin.hint() {
-        println!("{hint}");
+        outln!("{hint}");
     }
-    println!("wrote {} to {}. Next:", order.sort.template().title.to_lowercase(), folder.display());
-    println!("  cd {} && cargo build --release", folder.display());
-    println!("  prorl-host plugin check target/release/{}", names.library());
+    outln!("wrote {} to {}. Next:", order.sort.template().title.to_lowercase(), folder.display());
+    outln!("  cd {} && cargo build --release", folder.display());
+    outln!("  prorl-host plugin check target/release/{}", names.library());
     Ok(())
 }
 

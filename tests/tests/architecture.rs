@@ -10,7 +10,8 @@ fn workspace() -> PathBuf {
 fn files(folder: &Path, name: &str, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        if path.is_dir() && !path.ends_with("target") && !path.ends_with(".libtorch") {
+        let skipped = ["target", ".libtorch", "released-core"]; // the last is a core of its own, frozen
+        if path.is_dir() && !skipped.iter().any(|it| path.ends_with(it)) {
             files(&path, name, found);
         } else if path.file_name().unwrap().to_string_lossy().ends_with(name) {
             found.push(path);

@@ -15,7 +15,7 @@ fn all_components_of_the_project_keep_their_contract() {
     let mut failed = Vec::new();
     for library in libraries.values() {
         let checks = check_library(library.module, &library.components, Device::Cpu, &mut Silent);
-        assert!(checks.len() > 5, "{} was hardly checked", library.package);
+        assert!(checks.len() > 5, "{} was hardly checked", library.hello.package);
         let of_library = checks.iter().filter(|check| matches!(check.verdict, Verdict::Failed(_)));
         failed.extend(of_library.map(|check| format!("{}: {check}", check.component)));
     }

@@ -63,18 +63,18 @@ fn main() -> Result<()> {
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for task in benchmark::chosen(&arguments.only)? {
         let timing = benchmark::run(&registry, &sizes, task)?;
-        println!("{:9} {:9.3} s   {}", timing.name, timing.seconds, timing.what);
+        prorl_host::outln!("{:9} {:9.3} s   {}", timing.name, timing.seconds, timing.what);
         ours.push(timing);
         // Task by task, so that both sides meet the machine in the same mood.
         if let Some(python) = &arguments.python {
             for timing in python_timings(python, &arguments.script, &arguments, task)? {
-                println!("{:9} {:9.3} s   the same in Python", "", timing.seconds);
+                prorl_host::outln!("{:9} {:9.3} s   the same in Python", "", timing.seconds);
                 theirs.push(timing);
             }
         }
     }
     if arguments.python.is_some() {
-        println!("\n{}", comparison(&ours, &theirs));
+        prorl_host::outln!("\n{}", comparison(&ours, &theirs));
     }
     Ok(())
 }

@@ -66,10 +66,22 @@ pub enum Action {
         /// The device to check it on.
         device: String,
     },
-    /// Copy a library to the user's folder.
-    PluginInstall {
+    /// Say in this process what a library offers.
+    PluginSurveyHere {
         /// The library.
         library: PathBuf,
+    },
+    /// Copy a library to the user's folder.
+    PluginInstall {
+        /// The library, or an archive of one.
+        library: PathBuf,
+    },
+    /// Write a library as an archive.
+    PluginPack {
+        /// The library.
+        library: PathBuf,
+        /// The archive; named after the package where absent.
+        out: Option<PathBuf>,
     },
     /// List components.
     PluginList,
@@ -198,6 +210,8 @@ fn of_plugins(command: PluginCommand) -> (Action, Flags) {
         PluginCommand::CheckHere { library, flags } => {
             (Action::PluginCheckHere { library, device: flags.device.clone().unwrap_or("cpu".into()) }, flags)
         }
+        PluginCommand::SurveyHere { library } => (Action::PluginSurveyHere { library }, Flags::default()),
+        PluginCommand::Pack { library, out, flags } => (Action::PluginPack { library, out }, flags),
         PluginCommand::Install { library, flags } => (Action::PluginInstall { library }, flags),
         PluginCommand::List(flags) => (Action::PluginList, flags),
         PluginCommand::Info { name, flags } => (Action::PluginInfo { name }, flags),

@@ -7,26 +7,54 @@ use prorl_abi::hello::{HELLO_SYMBOL, Hello, MAGIC};
 use prorl_abi::module::{self, PluginModuleRef};
 use prorl_abi::object::{LogSink, LogSink_TO, OPAQUE};
 use prorl_sdk::export::description::Description;
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
-/// An opened library.
-pub struct Library {
-    /// Where it lies.
-    pub path: PathBuf,
+/// A library's hello record, read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HelloFacts {
     /// Package name.
     pub package: String,
     /// Package version.
     pub version: String,
+    /// Version of what crosses the boundary.
+    pub abi_version: u32,
     /// Version of the SDK it was built with.
     pub sdk_version: String,
-    /// Version of what crosses the boundary.
-    pub abi: u32,
+    /// Target it was built for.
+    pub target: String,
     /// libtorch it was built for.
     pub libtorch: String,
+    /// `unwind` or `abort`.
+    pub panic: String,
+}
+
+/// An opened library.
+pub struct Library {
+    /// Where it lies: a file of its own, or the program that it is linked into.
+    pub path: PathBuf,
+    /// Whether it is linked into this program.
+    pub built_in: bool,
+    /// What it says of itself before anything is called.
+    pub hello: HelloFacts,
     /// What it contains.
     pub components: Vec<Description>,
     /// Its functions.
     pub module: PluginModuleRef,
+}
+
+impl From<&Hello> for HelloFacts {
+    fn from(hello: &Hello) -> Self {
+        Self {
+            package: hello.package.read(),
+            version: hello.version.read(),
+            abi_version: hello.abi_version,
+            sdk_version: hello.sdk_version.read(),
+            target: hello.target.read(),
+            libtorch: hello.libtorch.read(),
+            panic: if hello.panic_unwinds == 0 { "abort".into() } else { "unwind".into() },
+        }
+    }
 }
 
 struct ToLogger;
@@ -55,16 +83,7 @@ pub fn open(path: &Path) -> Result<Library> {
     module.connect()(sink, log::max_level() as u32);
     let components = serde_json::from_str(&module.describe()())
         .map_err(|error| refuse(format!("its list of components cannot be read: {error}")))?;
-    Ok(Library {
-        path: path.to_owned(),
-        package: hello.package.read(),
-        version: hello.version.read(),
-        sdk_version: hello.sdk_version.read(),
-        abi: hello.abi_version,
-        libtorch: hello.libtorch.read(),
-        components,
-        module,
-    })
+    Ok(Library { path: path.to_owned(), built_in: false, hello: hello.into(), components, module })
 }
 
 /// The hello record; the library stays open for as long as the process lives.

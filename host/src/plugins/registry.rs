@@ -1,7 +1,7 @@
 //! All components that the found libraries offer.
 
 use super::library::{self, Library};
-use super::{PluginError, Result, search};
+use super::{PluginError, Result, built_in, search};
 use prorl_sdk::export::description::{Description, Kind};
 use prorl_sdk::foreign::{ForeignAlgorithm, ForeignPolicy, ForeignRewardModel, ForeignTokenizer};
 use prorl_sdk::setup::Setup;
@@ -9,6 +9,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::OnceLock;
 
 /// A component and the library that offers it.
 #[derive(Clone)]
@@ -31,29 +32,41 @@ impl Registry {
     /// A library that the user named cannot be used. One that was merely found is skipped with a warning.
     pub fn open(given: &[PathBuf]) -> Result<Self> {
         let mut registry = Self { components: Vec::new() };
-        for path in search::candidates(given)? {
-            match library::open(&path) {
-                Ok(library) => registry.add(library),
-                Err(error) if given.contains(&path) => return Err(error),
-                Err(error) => log::warn!("{error}"),
-            }
-        }
+        let built_in = built_in::libraries();
+        // A bundled library that is also linked in would be the same code twice.
+        let twice: Vec<String> = built_in.iter().map(|it| built_in::file_name(&it.hello.package)).collect();
+        registry.open_all(&search::chosen(given)?, given)?;
+        built_in.into_iter().for_each(|library| registry.add(library));
+        let mut bundled = search::bundled()?;
+        bundled.retain(|path| !twice.iter().any(|name| path.ends_with(name)));
+        registry.open_all(&bundled, given)?;
         registry
             .components
             .sort_by(|a, b| (a.description.kind, &a.description.name).cmp(&(b.description.kind, &b.description.name)));
         Ok(registry)
     }
 
+    fn open_all(&mut self, paths: &[PathBuf], given: &[PathBuf]) -> Result<()> {
+        for path in paths {
+            match library::open(path) {
+                Ok(library) => self.add(library),
+                Err(error) if given.contains(path) => return Err(error),
+                Err(error) => log::warn!("{error}"),
+            }
+        }
+        Ok(())
+    }
+
     fn add(&mut self, library: Library) {
         let library = Rc::new(library);
         for description in &library.components {
             match self.lookup(description.kind, &description.name) {
-                Some(earlier) if earlier.library.path != library.path => log::warn!(
+                Some(earlier) if earlier.library.place() != library.place() => log::warn!(
                     "{} `{}` of {} is shadowed by that of {}",
                     description.kind,
                     description.name,
-                    library.path.display(),
-                    earlier.library.path.display()
+                    library.place(),
+                    earlier.library.place()
                 ),
                 Some(_) => {}
                 None => {
@@ -149,13 +162,30 @@ impl Registry {
 }
 
 impl Library {
+    /// Where it is, in words.
+    pub fn place(&self) -> String {
+        if self.built_in {
+            return format!("{} {} (built in)", self.hello.package, self.hello.version);
+        }
+        self.path.display().to_string()
+    }
+
     /// SHA-256 of the file, in hexadecimal: what artefacts made by the library depend on.
     ///
     /// # Errors
     /// The file cannot be read.
     pub fn hash(&self) -> Result<String> {
+        static OF_PROGRAM: OnceLock<String> = OnceLock::new();
+        if let Some(known) = OF_PROGRAM.get().filter(|_| self.built_in) {
+            return Ok(known.clone());
+        }
         let fail = |source| PluginError::Search { path: self.path.clone(), source };
-        let bytes = std::fs::read(&self.path).map_err(fail)?;
-        Ok(Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect())
+        let hash = sha256(&std::fs::read(&self.path).map_err(fail)?);
+        Ok(if self.built_in { OF_PROGRAM.get_or_init(|| hash).clone() } else { hash })
     }
+}
+
+/// SHA-256 of bytes, in hexadecimal.
+pub fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,7 +1,7 @@
 //! Where plugins are looked for.
 //!
 //! In this order, and the first library with a component's name wins: files and folders given with
-//! `--plugin`; the folders of `PRORL_PLUGIN_PATH`; the user's folder; beside the binary. The current folder is
+//! `--plugin`; the folders of `PRORL_PLUGIN_PATH`; the user's folder; linked into the binary; beside it. The current folder is
 //! never searched unasked, not even where the variable holds an empty entry. Where a folder offers the same component
 //! as an earlier one, a message names both libraries.
 
@@ -13,11 +13,11 @@ pub const PATH_VARIABLE: &str = "PRORL_PLUGIN_PATH";
 
 const EXTENSION: &str = std::env::consts::DLL_EXTENSION;
 
-/// All candidate files in the order of precedence.
+/// All candidate files that the user chose, by naming or installing them, in the order of precedence.
 ///
 /// # Errors
 /// A file or folder that the user named cannot be read.
-pub fn candidates(given: &[PathBuf]) -> Result<Vec<PathBuf>> {
+pub fn chosen(given: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for path in given {
         if path.is_dir() { files.extend(in_folder(path, "")?) } else { files.push(path.clone()) }
@@ -29,10 +29,15 @@ pub fn candidates(given: &[PathBuf]) -> Result<Vec<PathBuf>> {
     if let Some(folder) = user_folder().filter(|folder| folder.is_dir()) {
         files.extend(in_folder(&folder, "")?);
     }
-    if let Some(folder) = binary_folder() {
-        files.extend(in_folder(&folder, "libprorl_plugin_")?);
-    }
     Ok(files)
+}
+
+/// All candidate files beside the binary; they come after those that the user chose.
+///
+/// # Errors
+/// The binary's folder cannot be read.
+pub fn bundled() -> Result<Vec<PathBuf>> {
+    binary_folder().map_or_else(|| Ok(Vec::new()), |folder| in_folder(&folder, "libprorl_plugin_"))
 }
 
 /// `$XDG_DATA_HOME/prorl-host/plugins`, else `~/.local/share/prorl-host/plugins`.
@@ -89,7 +94,7 @@ mod tests {
 
     #[test]
     fn a_folder_that_is_absent_is_named() {
-        let error = candidates(&["/nowhere/plugins.so".into()]).unwrap();
+        let error = chosen(&["/nowhere/plugins.so".into()]).unwrap();
         assert_eq!(error[0], PathBuf::from("/nowhere/plugins.so"));
     }
 }
