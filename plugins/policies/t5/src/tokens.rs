@@ -135,6 +135,7 @@ impl Vocabulary {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::expect_used)]
     use super::*;
 
     #[test]

@@ -243,8 +243,7 @@ fn a_target_embedding_of_zero_changes_nothing_and_another_does() {
     });
     let prompts = prompts(7, 4);
     let paths = plain.rollout(&prompts, &Decoding::sample(2)).unwrap().paths();
-    let mut log_probs =
-        |policy: &mut T5Policy| sum(&policy.log_probs(&prompts, &paths, &Query::plain()).unwrap().digits);
+    let log_probs = |policy: &mut T5Policy| sum(&policy.log_probs(&prompts, &paths, &Query::plain()).unwrap().digits);
     let without = log_probs(&mut plain);
     assert!(worst(&without, &log_probs(&mut marked)) < 1e-6);
     let _ = tch::no_grad(|| embedding.expect("the marked policy has one weight more").fill_(1.0));
