@@ -139,10 +139,14 @@ fn type_and_range(property: &Value, root: &Value) -> String {
         Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" or "),
         _ => "value".into(),
     };
-    match (property["minimum"].as_number(), property["maximum"].as_number()) {
-        (Some(low), Some(high)) => format!("{kind} in [{low}, {high}]"),
-        (Some(low), None) => format!("{kind}, at least {low}"),
-        (None, Some(high)) => format!("{kind}, at most {high}"),
+    let bound = |name: &str| property[name].as_number();
+    let low = bound("minimum").map(|it| (it, "[", "at least"));
+    let low = low.or(bound("exclusiveMinimum").map(|it| (it, "(", "above")));
+    let high = bound("maximum").map(|it| (it, "]", "at most"));
+    let high = high.or(bound("exclusiveMaximum").map(|it| (it, ")", "below")));
+    match (low, high) {
+        (Some((low, opens, _)), Some((high, closes, _))) => format!("{kind} in {opens}{low}, {high}{closes}"),
+        (Some((bound, _, words)), None) | (None, Some((bound, _, words))) => format!("{kind}, {words} {bound}"),
         _ => kind,
     }
 }
@@ -157,6 +161,8 @@ mod tests {
         let of = |property: Value| type_and_range(&property, &Value::Null);
         assert_eq!(of(json!({ "type": "number", "minimum": 0.0, "maximum": 1.0 })), "number in [0.0, 1.0]");
         assert_eq!(of(json!({ "type": "integer", "minimum": 1 })), "integer, at least 1");
+        assert_eq!(of(json!({ "type": "number", "minimum": 0, "exclusiveMaximum": 1 })), "number in [0, 1)");
+        assert_eq!(of(json!({ "type": "number", "exclusiveMinimum": 0.5 })), "number, above 0.5");
         assert_eq!(of(json!({ "type": ["string", "null"] })), "string or null");
         assert_eq!(of(json!({ "oneOf": [{ "const": "k1" }, { "const": "k3" }] })), "\"k1\" | \"k3\"");
     }

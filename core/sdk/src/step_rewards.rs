@@ -20,6 +20,7 @@ pub struct RewardParameters {
     /// Each objective over its running deviation; without it ranks, which run to thousands, drown the others.
     pub scaling: bool,
     /// Least standard deviation by which a reward is divided.
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
     pub min_std: f64,
     /// Epochs during which the moments of rewards are updated; then they are frozen.
     #[schemars(range(min = 1))]

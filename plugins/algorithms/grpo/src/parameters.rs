@@ -18,6 +18,7 @@ pub struct GrpoParameters {
     #[schemars(range(min = 0.0))]
     pub clip_high: f64,
     /// Added to the group's standard deviation.
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
     pub epsilon: f64,
     /// Whether returns are divided by the group's standard deviation; without it they are only centred (Dr. GRPO).
     pub normalise: bool,

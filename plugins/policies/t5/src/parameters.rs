@@ -22,7 +22,7 @@ pub struct T5Parameters {
     #[schemars(range(min = 1))]
     pub heads: i64,
     /// Share of activations dropped while imitating.
-    #[schemars(range(min = 0.0, max = 0.99))]
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     pub dropout: f64,
     /// Buckets of relative positions.
     #[schemars(range(min = 4))]
@@ -31,8 +31,10 @@ pub struct T5Parameters {
     #[schemars(range(min = 4))]
     pub max_distance: i64,
     /// Added to the mean square in the layer norms.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     pub layer_norm_epsilon: f64,
     /// Factor on the standard deviations of initial weights.
+    #[schemars(range(min = 0.0))]
     pub initializer_factor: f64,
     /// Standard deviation of initial relative position biases, before that factor. Hugging Face draws them with
     /// `d_model^-0.5` = 0.09 and leaves it to training to tell positions apart, which AdamW does slowly: copying the

@@ -7,14 +7,19 @@ use prorl_sdk::prelude::*;
 #[serde(deny_unknown_fields, default)]
 pub struct RqKmeansParameters {
     /// Levels of residual quantisation; a code has one digit more, which tells collisions apart.
+    #[schemars(range(min = 1, max = 16))]
     pub levels: i64,
     /// Entries of one level's codebook.
+    #[schemars(range(min = 2, max = 65_536))]
     pub codebook_size: i64,
     /// Width of the embedding made from attributes and sequences; one that is read keeps its own.
+    #[schemars(range(min = 1, max = 4_096))]
     pub dimensions: i64,
     /// Most rounds of k-means a level; it stops when no item moves.
+    #[schemars(range(min = 1, max = 10_000))]
     pub iterations: i64,
     /// Items of a sequence at most this far apart count as seen together; 0: leave sequences out.
+    #[schemars(range(min = 0, max = 1_000))]
     pub window: i64,
     /// Embedding matrix (`.npy` or `.safetensors`), a row an item in catalogue order, with or without a
     /// padding row first; absent: the data set's own, else attributes and sequences.
@@ -22,6 +27,7 @@ pub struct RqKmeansParameters {
     /// Name of the matrix in a `.safetensors` file that holds several.
     pub tensor: Option<String>,
     /// Weight of an item's attributes against its neighbours in sequences; 0: leave attributes out.
+    #[schemars(range(min = 0.0, max = 1_000.0))]
     pub attribute_weight: f64,
     /// Seed of the factorisation and of k-means.
     pub seed: u64,

@@ -15,6 +15,7 @@ pub struct SemIdsParameters {
     /// The `.sem_ids` file (JSON: raw item id → list of digits); absent: the data set's own.
     pub path: Option<String>,
     /// Entries of one codebook; every digit of the file, the last included, is below it.
+    #[schemars(range(min = 2, max = 65_536))]
     pub codebook_size: i64,
 }
 

@@ -10,12 +10,16 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields, default)]
 pub struct Gru4RecParameters {
     /// Width of item embeddings and states, at least 1.
+    #[schemars(range(min = 1))]
     pub embedding: i64,
     /// Width of the recurrent layers, at least 1.
+    #[schemars(range(min = 1))]
     pub hidden: i64,
     /// Recurrent layers, at least 1.
+    #[schemars(range(min = 1))]
     pub layers: i64,
     /// Dropout of item embeddings, in [0, 1).
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     pub dropout: f64,
 }
 

@@ -10,20 +10,28 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields, default)]
 pub struct SasRecParameters {
     /// Width of item embeddings and states, at least 1 and a multiple of `heads`.
+    #[schemars(range(min = 1))]
     pub hidden: i64,
     /// Width within the feed-forward layers, at least 1.
+    #[schemars(range(min = 1))]
     pub inner: i64,
     /// Transformer layers, at least 1.
+    #[schemars(range(min = 1))]
     pub layers: i64,
     /// Attention heads, at least 1.
+    #[schemars(range(min = 1))]
     pub heads: i64,
     /// Dropout after embeddings, attention and feed-forward, in [0, 1).
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     pub hidden_dropout: f64,
     /// Dropout of attention weights, in [0, 1).
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     pub attention_dropout: f64,
     /// Most items it reads; of a longer sequence, the last ones. At least 1.
+    #[schemars(range(min = 1))]
     pub max_length: i64,
     /// Standard deviation of fresh weights, at least 0.
+    #[schemars(range(min = 0.0))]
     pub initial_deviation: f64,
 }
 
