@@ -3,6 +3,8 @@
 //! Sizes and data follow the Python comparison: random weights, random codes, forced path lengths, so that both
 //! sides do the same work.
 
+pub mod boundary;
+
 use crate::plugins::{ForeignAlgorithm, ForeignPolicy, ForeignRewardModel, Registry};
 use crate::training::adamw::{AdamW, AdamWOptions};
 use anyhow::{Context, Result, bail};
@@ -85,8 +87,11 @@ pub fn chosen(only: &[String]) -> Result<Vec<&'static str>> {
 /// A plugin is missing or fails, or the name is no task's.
 pub fn run(registry: &Registry, sizes: &Sizes, task: &str) -> Result<Timing> {
     let (_, work) = TASKS.iter().find(|(name, _)| *name == task).with_context(|| format!("`{task}` is no task"))?;
-    tch::manual_seed(0);
-    let setup = Setup {
+    work(&Bench::new(registry, sizes))
+}
+
+fn setup(sizes: &Sizes) -> Setup {
+    Setup {
         items: ITEMS,
         history: HISTORY,
         path: PATH,
@@ -95,8 +100,7 @@ pub fn run(registry: &Registry, sizes: &Sizes, task: &str) -> Result<Timing> {
         device: crate::workbench::device_name(sizes.device),
         hidden: 0,
         popularity: None,
-    };
-    work(&Bench { sizes, registry, setup })
+    }
 }
 
 /// Random distinct codes of 3 × 256 and a last digit.
@@ -108,7 +112,12 @@ fn codes() -> Tensor {
     codes
 }
 
-impl Bench<'_> {
+impl<'a> Bench<'a> {
+    fn new(registry: &'a Registry, sizes: &'a Sizes) -> Self {
+        tch::manual_seed(0);
+        Self { sizes, registry, setup: setup(sizes) }
+    }
+
     fn items(&self, size: &[i64]) -> Tensor {
         Tensor::randint_low(1, ITEMS + 1, size, (Kind::Int64, self.sizes.device))
     }

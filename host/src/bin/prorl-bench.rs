@@ -30,6 +30,9 @@ struct Arguments {
     /// Tasks, separated by commas; all six where absent.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
+    /// Measures what a call of a plugin costs, in place of the tasks.
+    #[arg(long)]
+    boundary: bool,
     /// `cpu` or `cuda`.
     #[arg(long, default_value = "cpu")]
     device: String,
@@ -60,6 +63,10 @@ fn main() -> Result<()> {
         device,
     };
     let registry = Registry::open(&arguments.plugin)?;
+    if arguments.boundary {
+        prorl_host::outln!("{}", benchmark::boundary::measure(&registry, &sizes)?);
+        return Ok(());
+    }
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for task in benchmark::chosen(&arguments.only)? {
         let timing = benchmark::run(&registry, &sizes, task)?;

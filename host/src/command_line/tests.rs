@@ -29,6 +29,13 @@ fn run_is_the_default_and_the_demo_its_preset() {
 }
 
 #[test]
+fn a_plugin_is_packed_where_the_user_says() {
+    let library = std::path::PathBuf::from("lib.so");
+    let out = Some("a.tar.gz".into());
+    assert_eq!(meaning("prorl-host plugin pack lib.so --out a.tar.gz").action, Action::PluginPack { library, out });
+}
+
+#[test]
 fn flags_become_settings_before_set() {
     let sources = meaning("prorl-host --set algo.gamma=0.9 --algo prorl --evaluator sasrec,gru4rec --seed 3").sources;
     let expected = [
