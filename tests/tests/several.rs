@@ -1,0 +1,144 @@
+//! Several components in one library, with C++ of its own; several plugins in one program.
+#![allow(clippy::unwrap_used)]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// The folder of the built binaries and plugins.
+fn built() -> PathBuf {
+    std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().to_owned()
+}
+
+fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+fn program(name: &str, home: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(built().join(name));
+    command.current_dir(home).args(arguments).env("XDG_DATA_HOME", home).env("OMP_WAIT_POLICY", "passive");
+    command.env_remove("PRORL_PLUGIN_PATH");
+    command.output().unwrap()
+}
+
+fn done(name: &str, home: &Path, arguments: &[&str]) -> String {
+    let output = program(name, home, arguments);
+    assert!(output.status.success(), "{name} {arguments:?}: {}", text(&output));
+    text(&output)
+}
+
+/// A copy of a library away from the programs: lists leave out where those lie that lie beside.
+fn away(home: &Path, name: &str) -> PathBuf {
+    let place = home.join(name);
+    std::fs::copy(built().join(name), &place).unwrap();
+    place
+}
+
+/// A whole experiment of some seconds.
+const SMALL: &[&str] = &[
+    "--preset=demo",
+    "--set=data.world.users=200",
+    "--set=data.world.items=80",
+    "--set=data.world.interactions=30",
+    "--set=reward_training.epochs=1",
+    "--set=imitation.epochs=1",
+    "--set=rl.prompts=4",
+    "--set=rl.group=4",
+    "--set=rl.steps=2",
+    "--set=rl.validation_prompts=8",
+    "--set=evaluation.prompts=16",
+    "--set=evaluation.beams=5",
+    "--set=evaluation.cutoffs=[1, 5]",
+    "--set=policy.d_model=16",
+    "--set=policy.d_ff=16",
+    "--set=policy.layers=1",
+];
+
+#[test]
+fn a_library_may_hold_several_components_and_foreign_code() {
+    let home = tempfile::tempdir().unwrap();
+    let library = away(home.path(), "libtwo_in_one.so");
+    let library = library.to_str().unwrap();
+    let host = |arguments: &[&str]| done("prorl-host", home.path(), arguments);
+    let list = host(&["plugin", "list", "--plugin", library]);
+    for name in ["gray-codes", "signs"] {
+        let line = list.lines().find(|line| line.trim_start().starts_with(name)).unwrap();
+        assert!(line.contains(library), "{line}");
+        let info = host(&["plugin", "info", name, "--plugin", library]);
+        assert!(info.contains(&format!("`{name}`")) && info.contains("two-in-one 0.1.0"), "{info}");
+    }
+    let checked = host(&["plugin", "check", library]);
+    assert!(checked.contains("tokenizer `gray-codes`") && checked.contains("algorithm `signs`"), "{checked}");
+    assert!(checked.contains(" 0 failed"), "{checked}");
+    let installed = host(&["plugin", "install", library]);
+    assert!(installed.contains("`gray-codes`") && installed.contains("`signs`"), "{installed}");
+    let trained = host(&[SMALL, &["--tokenizer=gray-codes", "--algo=signs"]].concat());
+    assert!(trained.contains("signs"), "{trained}");
+}
+
+/// The guide shows the very files.
+#[test]
+fn the_docs_show_how_foreign_code_is_built() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let guide = std::fs::read_to_string(root.join("docs/plugins.md")).unwrap();
+    let folder = root.join("tests/fixtures/two-in-one");
+    for file in ["build.rs", "src/gray.cpp"] {
+        assert!(
+            guide.contains(&std::fs::read_to_string(folder.join(file)).unwrap()),
+            "docs/plugins.md: {file} is stale"
+        );
+    }
+    let caller = std::fs::read_to_string(folder.join("src/gray_codes.rs")).unwrap();
+    let declaration = &caller[caller.find("#[allow(unsafe_code)]").unwrap()..];
+    let declaration = &declaration[..declaration.find("\n}\n").unwrap() + 3];
+    assert!(guide.contains(declaration), "docs/plugins.md: the declaration is stale");
+}
+
+/// What a list says of names and docs, without where they come from.
+fn names(list: &str) -> Vec<String> {
+    list.lines().map(|line| line.split("  [").next().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn plugins_that_are_linked_in_go_by_the_same_names() {
+    let home = tempfile::tempdir().unwrap();
+    let list = done("prorl-host-bundled", home.path(), &["plugin", "list"]);
+    assert_eq!(names(&list), names(&done("prorl-host", home.path(), &["plugin", "list"])));
+    for line in list.lines().filter(|line| line.starts_with("  ")) {
+        assert!(line.ends_with("[built in]"), "{line}");
+    }
+    assert!(!list.contains("shadowed"), "{list}");
+    let info = done("prorl-host-bundled", home.path(), &["plugin", "info", "ppo"]);
+    assert!(info.contains("prorl-plugin-ppo 0.1.0") && info.contains("built in: "), "{info}");
+}
+
+#[test]
+fn plugins_that_are_linked_in_do_the_same() {
+    let home = tempfile::tempdir().unwrap();
+    let both = ["prorl-host", "prorl-host-bundled"];
+    let folder = |name: &str| home.path().join(name);
+    let tables = both.map(|name| {
+        std::fs::create_dir(folder(name)).unwrap();
+        let output = program(name, &folder(name), SMALL);
+        assert!(output.status.success(), "{}", text(&output));
+        // What follows tells how long things took.
+        String::from_utf8_lossy(&output.stdout).split("Reward models").next().unwrap().to_owned()
+    });
+    assert!(tables[0].contains("sasrec IoI") && tables[0].contains("prorl"), "{}", tables[0]);
+    assert_eq!(tables[0], tables[1]);
+    let faults = both.map(|name| {
+        let output = program(name, &folder(name), &[SMALL, &["--set=algo.gamma=7"]].concat());
+        (output.status.code(), text(&output))
+    });
+    assert!(faults[0].1.contains("gamma") && faults[0].0 == Some(2), "{:?}", faults[0]);
+    assert_eq!(faults[0], faults[1]);
+}
+
+#[test]
+fn a_chosen_library_goes_before_what_is_linked_in() {
+    let home = tempfile::tempdir().unwrap();
+    let library = away(home.path(), "libprorl_plugin_rloo.so");
+    let list = done("prorl-host-bundled", home.path(), &["plugin", "list", "--plugin", library.to_str().unwrap()]);
+    let line = list.lines().find(|line| line.starts_with("  rloo")).unwrap();
+    assert!(line.contains(library.to_str().unwrap()), "{line}");
+    assert!(list.contains("prorl-plugin-rloo 0.1.0 (built in) is shadowed by that of"), "{list}");
+}
