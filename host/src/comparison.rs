@@ -7,12 +7,12 @@ mod results;
 mod statistics;
 mod tables;
 
-pub use crate::outln;
-use grid::Grid;
+pub use grid::Grid;
 
 use crate::durable;
 use crate::evaluation::figures::{self, Figure};
 use crate::experiment;
+use crate::outln;
 use crate::plugins::Registry;
 use crate::settings::Sources;
 use anyhow::{Context, Result, bail};
