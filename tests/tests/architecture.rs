@@ -48,6 +48,15 @@ fn abi_stable_is_named_by_core_abi_alone() {
     }
 }
 
+/// abi_stable refuses a plugin whose `core/abi` has another version in its first two numbers.
+#[test]
+fn the_version_of_core_abi_follows_the_plugin_abi_alone() {
+    let read = |path: &str| std::fs::read_to_string(workspace().join(path)).unwrap();
+    let manifest: toml::Table = read("core/abi/Cargo.toml").parse().unwrap();
+    assert_eq!(manifest["package"]["version"].as_str(), Some("0.1.0"), "plugins of ABI 1 were built with 0.1");
+    assert!(read("core/abi/src/hello.rs").contains("ABI_VERSION: u32 = 1;"), "a new ABI: give core/abi a new version");
+}
+
 #[test]
 fn dependencies_point_one_way() {
     for (path, manifest) in of_parts(&["core", "plugins", "host"], "Cargo.toml") {

@@ -84,6 +84,8 @@ fn a_plugin_of_the_released_core_keeps_its_contract_and_trains() {
     let library = released().to_str().unwrap();
     let checked = host(home.path(), &["plugin", "check", library]);
     assert!(checked.contains(" 0 failed"), "{checked}");
+    let today = env!("CARGO_PKG_VERSION");
+    assert!(checked.contains("SDK 0.1.0") && today != "0.1.0", "the plugin is no older than the host: {checked}");
     let skipped = "capability early_stop: updates go on where the policy has not moved … skip: it does not name";
     assert!(checked.contains(skipped), "{checked}");
     let chosen = ["--plugin", library, "--reward=released-reward", "--algo=released-algorithm"];

@@ -85,12 +85,12 @@ const fn const_target() -> &'static str {
 
 impl Hello {
     /// The record of a library; used by the SDK's `export_plugin!`.
-    pub const fn new(package: Text, version: Text, header: &'static LibHeader) -> Self {
+    pub const fn new(package: Text, version: Text, sdk_version: Text, header: &'static LibHeader) -> Self {
         Self {
             magic: MAGIC,
             abi_version: ABI_VERSION,
             panic_unwinds: cfg!(panic = "unwind") as u32,
-            sdk_version: Text::literal(concat!(env!("CARGO_PKG_VERSION"), "\0")),
+            sdk_version,
             target: Text::literal(TARGET),
             libtorch: Text::literal("2.11.0\0"),
             package,

@@ -10,6 +10,9 @@ pub mod library;
 pub mod logs;
 pub mod registration;
 
+/// The SDK's version, as the hello record holds it.
+pub const SDK_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "\0");
+
 /// Registers a [`Tokenizer`](crate::tokenizer::Tokenizer): name, one sentence, type.
 #[macro_export]
 macro_rules! register_tokenizer {
@@ -75,6 +78,7 @@ macro_rules! export_plugin {
         pub static PRORL_PLUGIN_HELLO: $crate::abi::hello::Hello = $crate::abi::hello::Hello::new(
             $crate::abi::hello::Text::literal(concat!(env!("CARGO_PKG_NAME"), "\0")),
             $crate::abi::hello::Text::literal(concat!(env!("CARGO_PKG_VERSION"), "\0")),
+            $crate::abi::hello::Text::literal($crate::export::SDK_VERSION),
             &PLUGIN_HEADER,
         );
     };

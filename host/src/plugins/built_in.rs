@@ -4,7 +4,7 @@
 
 use super::library::{HelloFacts, Library};
 use prorl_abi::hello::{ABI_VERSION, LIBTORCH_VERSION, TARGET};
-use prorl_sdk::export::library;
+use prorl_sdk::export::{SDK_VERSION, library};
 use std::path::PathBuf;
 
 /// The plugins that are linked in; none in a program that opens libraries only.
@@ -22,7 +22,7 @@ pub fn libraries() -> Vec<Library> {
             package: plugin.package.into(),
             version: plugin.version.into(),
             abi_version: ABI_VERSION,
-            sdk_version: env!("CARGO_PKG_VERSION").into(),
+            sdk_version: SDK_VERSION.trim_end_matches('\0').into(),
             target: TARGET.trim_end_matches('\0').into(),
             libtorch: LIBTORCH_VERSION.into(),
             panic: if cfg!(panic = "unwind") { "unwind".into() } else { "abort".into() },

@@ -81,9 +81,19 @@ pub fn open(path: &Path) -> Result<Library> {
     })?;
     let sink = LogSink_TO::from_ptr(prorl_abi::RBox::new(ToLogger), OPAQUE);
     module.connect()(sink, log::max_level() as u32);
-    let components = serde_json::from_str(&module.describe()())
+    let components: Vec<Description> = serde_json::from_str(&module.describe()())
         .map_err(|error| refuse(format!("its list of components cannot be read: {error}")))?;
+    if let Some(name) = repeated(&components) {
+        return Err(refuse(format!("it offers `{name}` twice: give each component of a library a name of its own")));
+    }
     Ok(Library { path: path.to_owned(), built_in: false, hello: hello.into(), components, module })
+}
+
+/// A name that two components share, of whatever kind: parameters are asked for by name alone.
+fn repeated(components: &[Description]) -> Option<&str> {
+    let mut names: Vec<&str> = components.iter().map(|it| it.name.as_str()).collect();
+    names.sort_unstable();
+    names.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0])
 }
 
 /// The hello record; the library stays open for as long as the process lives.

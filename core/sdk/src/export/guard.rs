@@ -98,6 +98,7 @@ impl<T> Drop for Held<T> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     #[test]
     fn a_panic_becomes_a_fault_that_names_the_call() {
@@ -105,6 +106,22 @@ mod tests {
         let fault = outcome.into_result().unwrap_err();
         assert_eq!(fault.kind, FaultKind::Panic);
         assert!(fault.to_string().contains("t5 · rollout: panicked: shape"), "{fault}");
+    }
+
+    #[test]
+    fn panics_outside_of_calls_go_where_they_went_before() {
+        static HEARD: AtomicBool = AtomicBool::new(false);
+        std::panic::set_hook(Box::new(|panic| {
+            if panic.payload().downcast_ref::<&str>() == Some(&"stray") {
+                HEARD.store(true, Ordering::SeqCst);
+            }
+        }));
+        remember_panics();
+        let outcome: Outcome<()> = guarded("t5", "rollout", || panic!("stray"));
+        assert!(outcome.into_result().unwrap_err().to_string().contains("stray (at "));
+        assert!(!HEARD.load(Ordering::SeqCst), "a panic within a call was printed");
+        assert!(catch_unwind(|| panic!("stray")).is_err());
+        assert!(HEARD.load(Ordering::SeqCst), "a panic outside of calls was swallowed");
     }
 
     struct Grenade;
