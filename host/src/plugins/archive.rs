@@ -107,6 +107,8 @@ fn files(bytes: &[u8]) -> Result<BTreeMap<String, Vec<u8>>, String> {
             return Err(format!("it holds {name} twice: it was not made by `plugin pack`"));
         }
     }
+    // The last file ends before the archive does; what follows holds the sum of its bytes.
+    io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(damaged)?;
     Ok(files)
 }
 
