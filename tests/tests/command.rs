@@ -122,13 +122,20 @@ fn a_resumed_run_learns_as_if_never_stopped() {
     let whole = run(straight.path(), &small(&["--set=rl.steps=4"]));
     assert!(whole.status.success(), "{}", text(&whole));
     // Half of the steps, with the schedule of all of them, then the rest.
-    let half = run(stopped.path(), &[&["rl"], &small(&["--set=rl.steps=2", "--set=rl.warmup=0"])[..]].concat());
+    let half = run(
+        stopped.path(),
+        &[&["rl"], &small(&["--set=rl.steps=2", "--set=rl.warmup=0", "--set=rl.schedule=constant"])[..]].concat(),
+    );
     assert!(half.status.success(), "{}", text(&half));
     let rest = run(stopped.path(), &["rl", "--resume", "--set=rl.steps=4"]);
     assert!(rest.status.success(), "{}", text(&rest));
     let unbroken = run(
         straight.path(),
-        &[&["rl"], &small(&["--set=rl.steps=4", "--set=rl.warmup=0", "--runs=other"])[..]].concat(),
+        &[
+            &["rl"],
+            &small(&["--set=rl.steps=4", "--set=rl.warmup=0", "--set=rl.schedule=constant", "--runs=other"])[..],
+        ]
+        .concat(),
     );
     assert!(unbroken.status.success(), "{}", text(&unbroken));
     let other = straight.path().join("other/generated/latest");
