@@ -1,76 +1,12 @@
 //! The real binary over real plugins: what a user types and sees.
 #![allow(clippy::unwrap_used)]
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-
-/// The binary beside this test's own folder, where a build of the workspace puts it.
-fn binary() -> PathBuf {
-    let folder = std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().to_owned();
-    let binary = folder.join("prorl-host");
-    assert!(binary.is_file(), "{} is missing: build the workspace first (cargo xtask test does)", binary.display());
-    binary
-}
+use prorl_tests::{SMALL, host, learning_metrics, only_run, small, text};
+use std::path::Path;
+use std::process::Output;
 
 fn run(folder: &Path, arguments: &[&str]) -> Output {
-    let mut command = Command::new(binary());
-    command.current_dir(folder).args(arguments).env("OMP_WAIT_POLICY", "passive");
-    command.output().unwrap()
-}
-
-fn text(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
-}
-
-/// A whole experiment of some seconds.
-const SMALL: &[&str] = &[
-    "--preset=demo",
-    "--set=data.world.users=200",
-    "--set=data.world.items=80",
-    "--set=data.world.interactions=30",
-    "--set=reward_training.epochs=2",
-    "--set=imitation.epochs=1",
-    "--set=policy.d_model=16",
-    "--set=policy.d_ff=16",
-    "--set=policy.layers=1",
-    "--set=rl.prompts=4",
-    "--set=rl.group=4",
-    "--set=rl.checkpoint_every=2",
-    "--set=rl.validation_prompts=8",
-    "--set=evaluation.prompts=16",
-    "--set=evaluation.beams=5",
-    "--set=evaluation.cutoffs=[1, 5]",
-];
-
-fn small<'a>(more: &[&'a str]) -> Vec<&'a str> {
-    SMALL.iter().copied().chain(more.iter().copied()).collect()
-}
-
-fn only_run(folder: &Path) -> PathBuf {
-    let runs = folder.join("runs/generated");
-    let mut found: Vec<PathBuf> = std::fs::read_dir(&runs)
-        .unwrap_or_else(|error| panic!("{}: {error}", runs.display()))
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.is_dir() && !path.is_symlink())
-        .collect();
-    assert_eq!(found.len(), 1, "{found:?}");
-    found.remove(0)
-}
-
-/// Metrics of reinforcement learning by step, without what depends on the clock.
-fn learning_metrics(run: &Path) -> Vec<serde_json::Value> {
-    let lines = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
-    lines
-        .lines()
-        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
-        .map(|mut event| {
-            event["time"].take();
-            if let Some(values) = event["values"].as_object_mut() {
-                values.retain(|name, _| !name.starts_with("time/"));
-            }
-            event
-        })
-        .collect()
+    host(folder, arguments).output().unwrap()
 }
 
 #[test]
@@ -148,24 +84,6 @@ fn a_resumed_run_learns_as_if_never_stopped() {
     assert_eq!(resumed, expected);
 }
 
-/// A small world for policies other than T5.
-const SMALL_WORLD: &[&str] = &[
-    "--preset=demo",
-    "--set=data.world.users=200",
-    "--set=data.world.items=80",
-    "--set=data.world.interactions=30",
-    "--set=reward_training.epochs=2",
-    "--set=imitation.epochs=2",
-    "--set=imitation.validation_prompts=8",
-    "--set=evaluation.prompts=16",
-    "--set=evaluation.beams=5",
-    "--set=evaluation.cutoffs=[1, 5]",
-];
-
-fn in_small_world<'a>(more: &[&'a str]) -> Vec<&'a str> {
-    SMALL_WORLD.iter().copied().chain(more.iter().copied()).collect()
-}
-
 /// Labels of a run's table.
 fn labels(run: &Path) -> Vec<String> {
     let table = std::fs::read_to_string(run.join("tables/all_figures.csv")).unwrap();
@@ -175,7 +93,7 @@ fn labels(run: &Path) -> Vec<String> {
 #[test]
 fn a_policy_that_does_not_learn_is_judged_alone_under_its_name() {
     let folder = tempfile::tempdir().unwrap();
-    let output = run(folder.path(), &in_small_world(&["--policy=popular"]));
+    let output = run(folder.path(), &[SMALL, &["--policy=popular"]].concat());
     assert!(output.status.success(), "{}", text(&output));
     let shown = text(&output);
     assert!(shown.contains("popular") && shown.contains("has nothing to learn"), "{shown}");
@@ -185,7 +103,7 @@ fn a_policy_that_does_not_learn_is_judged_alone_under_its_name() {
     for file in ["manifest.json", "metrics.jsonl", "tables/results.json", "tables/per_prompt.csv"] {
         assert!(run_folder.join(file).is_file(), "{file} is missing");
     }
-    let untrainable = run(folder.path(), &[&["rl"], &in_small_world(&["--policy=popular"])[..]].concat());
+    let untrainable = run(folder.path(), &[&["rl"], SMALL, &["--policy=popular"]].concat());
     assert_eq!(untrainable.status.code(), Some(2), "{}", text(&untrainable));
     assert!(
         text(&untrainable).contains("`policy.name` is \"popular\" (command line --policy)"),
@@ -201,11 +119,11 @@ fn a_policy_that_imitation_alone_can_train_is_trained_selected_and_judged() {
     for (policy, select) in [("greedy-to-target", "ioi_max@10"), ("ipg", "loss"), ("irn", "ioi_max@10")] {
         let (policy_flag, select) = (format!("--policy={policy}"), format!("--set=imitation.select={select}"));
         let runs = format!("--runs=runs-{policy}");
-        let output = run(folder.path(), &in_small_world(&[&policy_flag, &select, &runs]));
+        let output = run(folder.path(), &[SMALL, &[&policy_flag, &select, &runs]].concat());
         assert!(output.status.success(), "{policy}: {}", text(&output));
         let latest = folder.path().join(format!("runs-{policy}/generated/latest"));
         assert_eq!(labels(&latest), [policy.to_owned(), format!("{policy} best-of-5")]);
-        let again = run(folder.path(), &[&["eval"], &in_small_world(&[&policy_flag, &select, &runs])[..]].concat());
+        let again = run(folder.path(), &[&["eval"], SMALL, &[&policy_flag, &select, &runs]].concat());
         assert!(again.status.success(), "{policy}: {}", text(&again));
         assert!(text(&again).contains("imitation: reusing"), "{policy}: {}", text(&again));
     }
@@ -239,7 +157,7 @@ fn every_preset_fits_the_real_plugins() {
         assert!(output.status.success(), "{preset}: {}", text(&output));
         assert!(text(&output).contains(&format!("preset {preset}")), "{}", text(&output));
     }
-    let variable = Command::new(binary()).args(["config", "show"]).env("PRORL__RL__GROUP", "7").output().unwrap();
+    let variable = host(folder.path(), &["config", "show"]).env("PRORL__RL__GROUP", "7").output().unwrap();
     assert!(text(&variable).contains("PRORL__RL__GROUP"), "{}", text(&variable));
 }
 

@@ -1,9 +1,10 @@
 //! `bench` over the real binary: a killed comparison goes on, and its tables are those of one that was not.
 #![allow(clippy::unwrap_used)]
 
+use prorl_tests::{host, text};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 const GRID: &str = r#"
@@ -24,14 +25,9 @@ set = ["algo.name=reinforce"]
 "#;
 
 fn bench(folder: &Path, arguments: &[&str]) -> Command {
-    let beside = std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().join("prorl-host");
-    let mut command = Command::new(beside);
-    command.current_dir(folder).arg("bench").args(arguments).env("OMP_WAIT_POLICY", "passive");
+    let mut command = host(folder, &["bench"]);
+    command.args(arguments);
     command
-}
-
-fn text(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
 fn folder_with_grid(grid: &str) -> tempfile::TempDir {

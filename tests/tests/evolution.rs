@@ -8,20 +8,12 @@ use prorl_sdk::algorithm::Moved;
 use prorl_sdk::capabilities;
 use prorl_sdk::export::description::Kind;
 use prorl_sdk::setup::Setup;
+use prorl_tests::{built, done, host, small, text};
 use serde_json::json;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 use std::sync::OnceLock;
 use tch::{Device, Tensor};
-
-/// The folder of the built binaries and plugins.
-fn built() -> PathBuf {
-    std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().to_owned()
-}
-
-fn text(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
-}
 
 /// The library, built once a run of these tests. It shares the workspace's target folder, and so the compiled bindings
 /// of libtorch: some seconds.
@@ -36,34 +28,6 @@ fn released() -> &'static Path {
         built().join("libreleased_plugin.so")
     })
 }
-
-fn host(home: &Path, arguments: &[&str]) -> String {
-    let mut command = Command::new(built().join("prorl-host"));
-    command.current_dir(home).args(arguments).env("XDG_DATA_HOME", home).env("OMP_WAIT_POLICY", "passive");
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{arguments:?}: {}", text(&output));
-    text(&output)
-}
-
-/// A whole experiment of some seconds.
-const SMALL: &[&str] = &[
-    "--preset=demo",
-    "--set=data.world.users=200",
-    "--set=data.world.items=80",
-    "--set=data.world.interactions=30",
-    "--set=reward_training.epochs=1",
-    "--set=imitation.epochs=1",
-    "--set=rl.prompts=4",
-    "--set=rl.group=4",
-    "--set=rl.steps=2",
-    "--set=rl.validation_prompts=8",
-    "--set=evaluation.prompts=16",
-    "--set=evaluation.beams=5",
-    "--set=evaluation.cutoffs=[1, 5]",
-    "--set=policy.d_model=16",
-    "--set=policy.d_ff=16",
-    "--set=policy.layers=1",
-];
 
 /// Without this the other tests would show nothing: the host has gained what the frozen core does not know.
 #[test]
@@ -82,14 +46,14 @@ fn the_core_of_today_has_a_capability_that_the_released_one_lacks() {
 fn a_plugin_of_the_released_core_keeps_its_contract_and_trains() {
     let home = tempfile::tempdir().unwrap();
     let library = released().to_str().unwrap();
-    let checked = host(home.path(), &["plugin", "check", library]);
+    let checked = done(&mut host(home.path(), &["plugin", "check", library]));
     assert!(checked.contains(" 0 failed"), "{checked}");
     let today = env!("CARGO_PKG_VERSION");
     assert!(checked.contains("SDK 0.1.0") && today != "0.1.0", "the plugin is no older than the host: {checked}");
     let skipped = "capability early_stop: updates go on where the policy has not moved … skip: it does not name";
     assert!(checked.contains(skipped), "{checked}");
     let chosen = ["--plugin", library, "--reward=released-reward", "--algo=released-algorithm"];
-    let trained = host(home.path(), &[SMALL, &chosen].concat());
+    let trained = done(&mut host(home.path(), &small(&chosen)));
     assert!(trained.contains("released-algorithm"), "{trained}");
 }
 
@@ -97,7 +61,8 @@ fn a_plugin_of_the_released_core_keeps_its_contract_and_trains() {
 fn what_came_later_is_reported_as_absent() {
     let home = tempfile::tempdir().unwrap();
     let library = released();
-    let info = host(home.path(), &["plugin", "info", "released-algorithm", "--plugin", library.to_str().unwrap()]);
+    let info =
+        done(&mut host(home.path(), &["plugin", "info", "released-algorithm", "--plugin", library.to_str().unwrap()]));
     assert!(info.lines().any(|line| line.trim_start().starts_with("not offered") && line.contains("early_stop")));
 
     let registry = Registry::open(&[library.to_owned()]).unwrap();
@@ -135,8 +100,8 @@ fn what_came_later_is_reported_as_absent() {
 fn an_algorithm_that_has_it_ends_a_batch_early() {
     let home = tempfile::tempdir().unwrap();
     let chosen = ["-v", "--algo=ppo", "--set=algo.epochs=3", "--set=algo.minibatches=1"];
-    let never = host(home.path(), &[SMALL, &chosen].concat());
+    let never = done(&mut host(home.path(), &small(&chosen)));
     assert!(!never.contains("ended the batch"), "{never}");
-    let at_once = host(home.path(), &[SMALL, &chosen, &["--set=algo.target_kl=1e-30"]].concat());
+    let at_once = done(&mut host(home.path(), &small(&[&chosen[..], &["--set=algo.target_kl=1e-30"]].concat())));
     assert!(at_once.contains("ended the batch after 1 updates"), "{at_once}");
 }

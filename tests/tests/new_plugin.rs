@@ -4,30 +4,9 @@
 //! `cargo test --release -p prorl-tests --test new_plugin -- --ignored`.
 #![allow(clippy::unwrap_used)]
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-
-/// The folder of the built binaries and plugins.
-fn built() -> PathBuf {
-    std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().to_owned()
-}
-
-fn text(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
-}
-
-/// Runs a command that must succeed; what it printed.
-fn done(command: &mut Command) -> String {
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{command:?}:\n{}", text(&output));
-    text(&output)
-}
-
-fn host(home: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(built().join("prorl-host"));
-    command.current_dir(home).args(arguments).env("XDG_DATA_HOME", home).env("OMP_WAIT_POLICY", "passive");
-    command
-}
+use prorl_tests::{SMALL, SMALL_POLICY, built, done, host, text};
+use std::path::Path;
+use std::process::Command;
 
 /// Cargo in the generated crate; all of them share what they build.
 fn cargo(home: &Path, name: &str, verb: &str) -> Command {
@@ -39,26 +18,6 @@ fn cargo(home: &Path, name: &str, verb: &str) -> Command {
     command.env_remove("RUSTFLAGS").env_remove("LIBTORCH");
     command
 }
-
-/// A whole experiment of some seconds.
-const SMALL: &[&str] = &[
-    "--preset=demo",
-    "--set=data.world.users=200",
-    "--set=data.world.items=80",
-    "--set=data.world.interactions=30",
-    "--set=reward_training.epochs=1",
-    "--set=imitation.epochs=1",
-    "--set=rl.prompts=4",
-    "--set=rl.group=4",
-    "--set=rl.steps=2",
-    "--set=rl.validation_prompts=8",
-    "--set=evaluation.prompts=16",
-    "--set=evaluation.beams=5",
-    "--set=evaluation.cutoffs=[1, 5]",
-];
-
-/// The bundled policy, made small.
-const SMALL_POLICY: &[&str] = &["--set=policy.d_model=16", "--set=policy.d_ff=16", "--set=policy.layers=1"];
 
 #[test]
 #[ignore = "compiles libtorch's bindings for the generated crates"]

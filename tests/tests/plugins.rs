@@ -1,33 +1,17 @@
 //! The commands around plugins, over the real binary: check, install, search path; and files that no host should trust.
 #![allow(clippy::unwrap_used)]
 
+use prorl_tests::{built, host, text};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-
-/// The folder of the built binaries and plugins.
-fn built() -> PathBuf {
-    std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().to_owned()
-}
+use std::process::Command;
 
 fn library(name: &str) -> PathBuf {
     built().join(format!("libprorl_plugin_{name}.so"))
 }
 
-/// The host with `home` as the user's folder and the current one.
-fn host(home: &Path) -> Command {
-    let mut command = Command::new(built().join("prorl-host"));
-    command.current_dir(home).env("XDG_DATA_HOME", home).env("OMP_WAIT_POLICY", "passive");
-    command.env_remove("PRORL_PLUGIN_PATH").env_remove("PRORL_PLUGIN_TRUST_WRITABLE");
-    command
-}
-
-fn text(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
-}
-
 /// Runs the host on `arguments` and a path.
 fn run(home: &Path, arguments: &[&str], path: &Path) -> (Option<i32>, String) {
-    let output = host(home).args(arguments).arg(path).output().unwrap();
+    let output = host(home, arguments).arg(path).output().unwrap();
     (output.status.code(), text(&output))
 }
 
@@ -132,10 +116,10 @@ fn an_installed_plugin_is_found_and_goes_before_the_one_beside_the_binary() {
     let place = home.path().join("prorl-host/plugins/libprorl_plugin_rloo.so");
     let left: Vec<_> = std::fs::read_dir(place.parent().unwrap()).unwrap().collect();
     assert_eq!(left.len(), 1, "{left:?}");
-    let info = text(&host(home.path()).args(["plugin", "info", "rloo"]).output().unwrap());
+    let info = text(&host(home.path(), &["plugin", "info", "rloo"]).output().unwrap());
     assert!(info.contains(place.to_str().unwrap()) && info.contains("is shadowed"), "{info}");
     assert!(info.contains("number") && info.contains("libtorch 2.11.0"), "{info}");
-    let list = text(&host(home.path()).args(["plugin", "list"]).output().unwrap());
+    let list = text(&host(home.path(), &["plugin", "list"]).output().unwrap());
     assert!(list.lines().any(|line| line.contains("rloo") && line.contains(place.to_str().unwrap())), "{list}");
 }
 
@@ -144,10 +128,10 @@ fn the_current_folder_is_not_searched_unasked() {
     let home = tempfile::tempdir().unwrap();
     std::fs::write(home.path().join("libprorl_plugin_rogue.so"), "not a library").unwrap();
     for variable in ["", ":"] {
-        let said = text(&host(home.path()).arg("version").env("PRORL_PLUGIN_PATH", variable).output().unwrap());
+        let said = text(&host(home.path(), &["version"]).env("PRORL_PLUGIN_PATH", variable).output().unwrap());
         assert!(!said.contains("rogue"), "{said}");
     }
-    let said = text(&host(home.path()).arg("version").env("PRORL_PLUGIN_PATH", home.path()).output().unwrap());
+    let said = text(&host(home.path(), &["version"]).env("PRORL_PLUGIN_PATH", home.path()).output().unwrap());
     assert!(said.contains("rogue") && said.contains("no shared library"), "{said}");
 }
 
@@ -160,7 +144,7 @@ fn a_library_that_others_may_write_to_is_loaded_only_when_trusted() {
     let (code, said) = run(home.path(), &["version", "--plugin"], &path);
     assert_eq!(code, Some(2), "{said}");
     assert!(said.contains("chmod o-w"), "{said}");
-    let mut trusting = host(home.path());
+    let mut trusting = host(home.path(), &[]);
     trusting.args(["version", "--plugin"]).arg(&path).env("PRORL_PLUGIN_TRUST_WRITABLE", "1");
     let trusting = trusting.output().unwrap();
     assert!(trusting.status.success(), "{}", text(&trusting));
@@ -169,7 +153,7 @@ fn a_library_that_others_may_write_to_is_loaded_only_when_trusted() {
 /// The archive of a bundled plugin, in `home`.
 fn packed(home: &Path) -> PathBuf {
     let archive = home.join("rloo.tar.gz");
-    let output = host(home).args(["plugin", "pack", "--out"]).arg(&archive).arg(library("rloo")).output().unwrap();
+    let output = host(home, &["plugin", "pack", "--out"]).arg(&archive).arg(library("rloo")).output().unwrap();
     assert!(output.status.success(), "{}", text(&output));
     archive
 }
@@ -186,7 +170,7 @@ fn a_packed_plugin_can_be_installed_elsewhere() {
     let left: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|it| it.unwrap().file_name()).collect();
     assert_eq!(left, ["libprorl_plugin_rloo.so"]);
     assert_eq!(std::fs::read(folder.join(&left[0])).unwrap(), std::fs::read(library("rloo")).unwrap());
-    let info = text(&host(home.path()).args(["plugin", "info", "rloo"]).output().unwrap());
+    let info = text(&host(home.path(), &["plugin", "info", "rloo"]).output().unwrap());
     assert!(info.contains(folder.to_str().unwrap()), "{info}");
 }
 
@@ -245,7 +229,7 @@ fn an_archive_that_was_tampered_with_is_refused_and_leaves_nothing() {
 fn a_reader_that_has_seen_enough_ends_nothing() {
     let home = tempfile::tempdir().unwrap();
     for arguments in [&["plugin", "info", "t5"][..], &["plugin", "list"], &["config", "show"]] {
-        let mut command = host(home.path());
+        let mut command = host(home.path(), &[]);
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
         let output = command.args(arguments).stdout(writer).stderr(std::process::Stdio::piped()).output().unwrap();

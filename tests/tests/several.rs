@@ -1,23 +1,12 @@
 //! Several components in one library, with C++ of its own; several plugins in one program.
 #![allow(clippy::unwrap_used)]
 
+use prorl_tests::{built, small, text};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-
-/// The folder of the built binaries and plugins.
-fn built() -> PathBuf {
-    std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().to_owned()
-}
-
-fn text(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
-}
+use std::process::Output;
 
 fn program(name: &str, home: &Path, arguments: &[&str]) -> Output {
-    let mut command = Command::new(built().join(name));
-    command.current_dir(home).args(arguments).env("XDG_DATA_HOME", home).env("OMP_WAIT_POLICY", "passive");
-    command.env_remove("PRORL_PLUGIN_PATH");
-    command.output().unwrap()
+    prorl_tests::program(name, home).args(arguments).output().unwrap()
 }
 
 fn done(name: &str, home: &Path, arguments: &[&str]) -> String {
@@ -32,26 +21,6 @@ fn away(home: &Path, name: &str) -> PathBuf {
     std::fs::copy(built().join(name), &place).unwrap();
     place
 }
-
-/// A whole experiment of some seconds.
-const SMALL: &[&str] = &[
-    "--preset=demo",
-    "--set=data.world.users=200",
-    "--set=data.world.items=80",
-    "--set=data.world.interactions=30",
-    "--set=reward_training.epochs=1",
-    "--set=imitation.epochs=1",
-    "--set=rl.prompts=4",
-    "--set=rl.group=4",
-    "--set=rl.steps=2",
-    "--set=rl.validation_prompts=8",
-    "--set=evaluation.prompts=16",
-    "--set=evaluation.beams=5",
-    "--set=evaluation.cutoffs=[1, 5]",
-    "--set=policy.d_model=16",
-    "--set=policy.d_ff=16",
-    "--set=policy.layers=1",
-];
 
 #[test]
 fn a_library_may_hold_several_components_and_foreign_code() {
@@ -71,7 +40,7 @@ fn a_library_may_hold_several_components_and_foreign_code() {
     assert!(checked.contains(" 0 failed"), "{checked}");
     let installed = host(&["plugin", "install", library]);
     assert!(installed.contains("`gray-codes`") && installed.contains("`gain-signs`"), "{installed}");
-    let trained = host(&[SMALL, &["--tokenizer=gray-codes", "--algo=gain-signs"]].concat());
+    let trained = host(&small(&["--tokenizer=gray-codes", "--algo=gain-signs"]));
     assert!(trained.contains("gain-signs"), "{trained}");
 }
 
@@ -137,7 +106,7 @@ fn plugins_that_are_linked_in_do_the_same() {
     let folder = |name: &str| home.path().join(name);
     let tables = both.map(|name| {
         std::fs::create_dir(folder(name)).unwrap();
-        let output = program(name, &folder(name), SMALL);
+        let output = program(name, &folder(name), &small(&[]));
         assert!(output.status.success(), "{}", text(&output));
         // What follows tells how long things took.
         String::from_utf8_lossy(&output.stdout).split("Reward models").next().unwrap().to_owned()
@@ -145,7 +114,7 @@ fn plugins_that_are_linked_in_do_the_same() {
     assert!(tables[0].contains("sasrec IoI") && tables[0].contains("prorl"), "{}", tables[0]);
     assert_eq!(tables[0], tables[1]);
     let faults = both.map(|name| {
-        let output = program(name, &folder(name), &[SMALL, &["--set=algo.gamma=7"]].concat());
+        let output = program(name, &folder(name), &small(&["--set=algo.gamma=7"]));
         (output.status.code(), text(&output))
     });
     assert!(faults[0].1.contains("gamma") && faults[0].0 == Some(2), "{:?}", faults[0]);
