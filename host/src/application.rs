@@ -5,6 +5,7 @@ use crate::comparison;
 use crate::experiment::{self, Until};
 use crate::inspection;
 use crate::plugins::{PluginError, Registry, installation, survey, trial};
+use crate::processes::{Processes, launcher};
 use crate::progress;
 use crate::run_folder::{Manifest, PluginOrigin, RunFolder};
 use crate::scaffold;
@@ -15,25 +16,39 @@ use crate::{out, outln};
 use anyhow::{Context, Result, bail};
 use prorl_abi::fault::{Fault, FaultKind};
 use prorl_data::{DataError, Dataset, World};
+use prorl_distributed::Place;
 use prorl_sdk::export::description::Kind;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use tch::Device;
+use thiserror::Error;
 
 /// Does what the command line asks for.
 ///
 /// # Errors
 /// Whatever went wrong first, with where and what to do.
 pub fn run(invocation: Invocation) -> Result<()> {
+    let launched = launcher::is_launched();
+    let place = Place::from_environment()?;
+    let silent = place.as_ref().is_some_and(|place| place.rank > 0);
     progress::init_logging(match invocation.verbosity {
+        // Process 0 speaks for all.
+        Verbosity::Quiet | Verbosity::Normal if silent => progress::Verbosity::from_flags(true, 0),
         Verbosity::Quiet => progress::Verbosity::from_flags(true, 0),
         Verbosity::Normal => progress::Verbosity::from_flags(false, 0),
         Verbosity::Verbose => progress::Verbosity::from_flags(false, 1),
         Verbosity::Everything => progress::Verbosity::from_flags(false, 2),
     });
-    let Invocation { action, sources, resume, plugins, verbosity } = invocation;
+    let Invocation { action, sources, resume, plugins, processes, verbosity } = invocation;
+    if let Some(processes) = processes.filter(|_| !launched) {
+        check_launch(&action, place.as_ref())?;
+        if processes > 1 {
+            return launcher::launch(processes);
+        }
+    }
     let start = || -> Result<Started> {
-        Ok(Started { registry: Registry::open(&plugins)?, resume: resume.clone(), sources: sources.clone() })
+        let (resume, sources, place) = (resume.clone(), sources.clone(), place.clone());
+        Ok(Started { registry: Registry::open(&plugins)?, resume, sources, place })
     };
     match action {
         Action::Version => inspection::versions(&start()?.registry),
@@ -51,8 +66,8 @@ pub fn run(invocation: Invocation) -> Result<()> {
         Action::ConfigShow => out!("{}", start()?.resolved()?.show()),
         Action::DataStats => outln!("{}", start()?.dataset()?.describe()),
         Action::DataGenerate { out } => start()?.generate(&out)?,
-        Action::TrainReward => experiment::train_rewards(&start()?.workbench()?.0)?,
-        Action::Pretrain => experiment::pretrain(&start()?.workbench()?.0)?,
+        Action::TrainReward => together(&start()?.workbench()?.0, experiment::train_rewards)?,
+        Action::Pretrain => together(&start()?.workbench()?.0, experiment::pretrain)?,
         Action::Run => start()?.experiment(Until::Report)?,
         Action::Rl => start()?.experiment(Until::Reinforcement)?,
         Action::Eval { weights } => start()?.judge(&weights)?,
@@ -64,6 +79,12 @@ pub fn run(invocation: Invocation) -> Result<()> {
 /// The process's exit code for an error: 2 where the user can mend it, 3 where a plugin failed, else 1.
 pub fn exit_code(error: &anyhow::Error) -> u8 {
     for cause in error.chain() {
+        if let Some(failure) = cause.downcast_ref::<launcher::Failure>() {
+            return failure.code;
+        }
+        if cause.is::<LaunchError>() {
+            return 2;
+        }
         let called = cause.downcast_ref::<PluginError>().and_then(PluginError::fault);
         if let Some(fault) = called.or_else(|| cause.downcast_ref::<Fault>()) {
             return if matches!(fault.kind, FaultKind::Parameters | FaultKind::Input) { 2 } else { 3 };
@@ -79,6 +100,7 @@ struct Started {
     registry: Registry,
     resume: Option<Resume>,
     sources: Sources,
+    place: Option<Place>,
 }
 
 impl Started {
@@ -116,10 +138,14 @@ impl Started {
         if settings.threads > 0 {
             tch::set_num_threads(settings.threads as i32);
         }
-        let device = device(&settings.device)?;
+        check_blocks(&resolved, self.place.as_ref())?;
+        let device = device_of(&settings.device, self.place.as_ref())?;
+        let processes = Processes::join(&settings.processes, self.place)?;
+        processes.use_device(device)?;
         let cache = crate::artefacts::Cache::new(&settings.cache);
         let data_hash = dataset.hash();
-        let bench = Workbench { settings, registry: self.registry, dataset, world, data_hash, device, cache };
+        let bench =
+            Workbench { settings, registry: self.registry, dataset, world, data_hash, device, cache, processes };
         Ok((bench, resolved, resumed))
     }
 
@@ -147,7 +173,8 @@ impl Started {
             return Err(untrainable(&bench, &resolved).into());
         }
         let run = run_folder(&bench, &resolved, resumed)?;
-        experiment::run(&bench, &run, until).with_context(|| format!("run {}", run.path().display()))
+        let body = |bench: &Workbench| experiment::run(bench, &run, until);
+        together(&bench, body).with_context(|| format!("run {}", run.path().display()))
     }
 
     fn judge(self, weights: &PolicyWeights) -> Result<()> {
@@ -159,7 +186,7 @@ impl Started {
             PolicyWeights::Rl => Some(latest_policy(&bench, resumed.as_deref())?),
         };
         let run = run_folder(&bench, &resolved, None)?;
-        experiment::judge(&bench, &run, checkpoint.as_deref())
+        together(&bench, |bench| experiment::judge(bench, &run, checkpoint.as_deref()))
     }
 
     fn generate(&self, out: &Path) -> Result<()> {
@@ -214,6 +241,70 @@ fn check_truth(resolved: &Resolved, generated: bool) -> Result<(), SettingsError
     })
 }
 
+/// `--nproc` does not fit.
+#[derive(Debug, Error)]
+enum LaunchError {
+    #[error("--nproc starts processes, but this one was started as one of {0}: leave --nproc out")]
+    Twice(usize),
+    #[error(
+        "--nproc is for run, train-reward, pretrain, rl and eval; bench has --jobs, whose runs are one process each"
+    )]
+    Action,
+}
+
+fn check_launch(action: &Action, place: Option<&Place>) -> Result<(), LaunchError> {
+    let trains =
+        matches!(action, Action::Run | Action::TrainReward | Action::Pretrain | Action::Rl | Action::Eval { .. });
+    match place {
+        _ if !trains => Err(LaunchError::Action),
+        Some(place) => Err(LaunchError::Twice(place.processes)),
+        None => Ok(()),
+    }
+}
+
+/// The processes share the blocks out evenly.
+fn check_blocks(resolved: &Resolved, place: Option<&Place>) -> Result<(), SettingsError> {
+    let (blocks, count) = (resolved.settings.processes.blocks, place.map_or(1, |place| place.processes));
+    if blocks % count as i64 == 0 {
+        return Ok(());
+    }
+    let key = "processes.blocks";
+    let reason = format!("{count} processes can share out only a multiple of {count} blocks");
+    Err(SettingsError::Conflict {
+        key: key.into(),
+        value: blocks.to_string(),
+        origin: resolved.origins.of(key),
+        reason,
+    })
+}
+
+/// Runs `body`, after which no process leaves before the others are done: one of them may serve the store of all.
+fn together(bench: &Workbench, body: impl FnOnce(&Workbench) -> Result<()>) -> Result<()> {
+    body(bench)?;
+    bench.processes.meet("the end")
+}
+
+/// The device of one of several processes is the GPU of its number on its machine.
+fn device_of(name: &str, place: Option<&Place>) -> Result<Device> {
+    let Some(place) = place else { return device(name) };
+    if name.starts_with("cuda:") {
+        bail!(
+            "`device` is {name}, but there are {} processes: use --device cuda, with which each has a GPU of its own",
+            place.processes
+        )
+    }
+    match device(name)? {
+        Device::Cuda(_) if place.local_rank as i64 >= tch::Cuda::device_count() => bail!(
+            "process {} is number {} on this machine, which has {} GPUs: start as many processes as there are GPUs, or use --device cpu",
+            place.rank,
+            place.local_rank,
+            tch::Cuda::device_count()
+        ),
+        Device::Cuda(_) => Ok(Device::Cuda(place.local_rank)),
+        device => Ok(device),
+    }
+}
+
 fn device(name: &str) -> Result<Device> {
     match name {
         "cpu" => Ok(Device::Cpu),
@@ -231,7 +322,31 @@ fn device(name: &str) -> Result<Device> {
     }
 }
 
+/// Under which note a launch keeps the folder of its run.
+const RUN_FOLDER: &str = "run folder";
+
+/// The run's folder: process 0 makes it or takes it up, the others look into it. Processes that a launcher has started
+/// anew take up the run of those before them.
 fn run_folder(bench: &Workbench, resolved: &Resolved, resumed: Option<PathBuf>) -> Result<RunFolder> {
+    let processes = &bench.processes;
+    if !processes.is_first() {
+        return Ok(RunFolder::view(Path::new(&processes.told(None, RUN_FOLDER)?))?);
+    }
+    let earlier = match processes.group().filter(|group| group.place().attempt > 0 && resumed.is_none()) {
+        Some(group) => group.remembered(RUN_FOLDER)?,
+        None => None,
+    };
+    let resumed = earlier.map(|path| PathBuf::from(String::from_utf8_lossy(&path).into_owned())).or(resumed);
+    let run = own_run_folder(bench, resolved, resumed)?;
+    let path = std::path::absolute(run.path()).context("naming the run's folder")?;
+    processes.told(Some(&path.to_string_lossy()), RUN_FOLDER)?;
+    if let Some(group) = processes.group() {
+        group.remember(RUN_FOLDER, path.to_string_lossy().as_bytes())?;
+    }
+    Ok(run)
+}
+
+fn own_run_folder(bench: &Workbench, resolved: &Resolved, resumed: Option<PathBuf>) -> Result<RunFolder> {
     if let Some(folder) = resumed {
         let run = RunFolder::resume(&folder)?;
         run.record_resumption()?;

@@ -63,7 +63,7 @@ struct Groundwork {
 pub fn run(bench: &Workbench, run: &RunFolder, until: Until) -> Result<()> {
     let mut watch = Stopwatch::default();
     let ground = groundwork(bench, &mut watch)?;
-    let log = MetricLog::create(run.path())?;
+    let log = if bench.processes.is_first() { MetricLog::create(run.path())? } else { MetricLog::new() };
     if bench.policy_is_fixed()? {
         return judge_alone(bench, run, ground, watch);
     }
@@ -136,6 +136,9 @@ fn finish(
     curve: Vec<Value>,
     watch: &Stopwatch,
 ) -> Result<()> {
+    if !bench.processes.is_first() {
+        return Ok(());
+    }
     let text = report::write(bench, run, results, rewards, &curve, watch)?;
     outln!("\n{text}\n{}", run.path().display());
     Ok(())
@@ -147,7 +150,9 @@ fn finish(
 /// A plugin fails.
 pub fn train_rewards(bench: &Workbench) -> Result<()> {
     let rewards = reward_model::all(bench)?;
-    outln!("\n{}", report::rewards(&rewards));
+    if bench.processes.is_first() {
+        outln!("\n{}", report::rewards(&rewards));
+    }
     Ok(())
 }
 

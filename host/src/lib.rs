@@ -16,6 +16,7 @@ pub mod inspection;
 pub mod metric_log;
 pub mod output;
 pub mod plugins;
+pub mod processes;
 pub mod program;
 pub mod progress;
 pub mod random_streams;

@@ -3,7 +3,7 @@
 mod console;
 mod wording;
 
-pub use console::{Verbosity, init_logging, is_quiet, set_quiet, suspended};
+pub use console::{Verbosity, init_logging, is_quiet, print_line, set_quiet, suspended};
 pub use wording::{brief, duration};
 
 use indicatif::{ProgressBar, ProgressStyle};

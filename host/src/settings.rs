@@ -31,5 +31,5 @@ pub use presets::{DEFAULT_PRESET, preset_names};
 pub use resolve::{Resolved, resolve};
 pub use schema::{
     Compat, Component, DataSettings, Evaluation, EvaluationSplit, EvaluatorSettings, Imitation, ImitationSelection,
-    LearningRateShape, PromptTargets, RewardTraining, Rl, RlSelection, Settings,
+    LearningRateShape, ProcessSettings, PromptTargets, RewardTraining, Rl, RlSelection, Settings,
 };

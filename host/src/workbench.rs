@@ -1,7 +1,8 @@
 //! What all stages of an experiment share.
 
-use crate::artefacts::Cache;
+use crate::artefacts::{Cache, Key};
 use crate::plugins::{ForeignPolicy, ForeignRewardModel, Registry};
+use crate::processes::{Block, Processes};
 use crate::random_streams::seed_torch;
 use crate::settings::Settings;
 use anyhow::{Context, Result};
@@ -10,7 +11,13 @@ use prorl_sdk::export::description::Kind;
 use prorl_sdk::setup::Setup;
 use prorl_sdk::tokenizer::CodeTable;
 use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
 use tch::{Device, Tensor};
+
+/// What process 0 says of an artefact.
+const BUILD: &str = "build";
+/// The same where it is there already.
+const REUSE: &str = "reuse";
 
 /// Settings, data, plugins, device and cache.
 pub struct Workbench {
@@ -28,6 +35,8 @@ pub struct Workbench {
     pub device: Device,
     /// Artefacts of earlier runs.
     pub cache: Cache,
+    /// The processes of the run, of which this is one.
+    pub processes: Processes,
 }
 
 impl Workbench {
@@ -94,6 +103,54 @@ impl Workbench {
         let parameters = Value::Object(policy.parameters.clone());
         let made = self.registry.policy(&policy.name, &parameters, &self.setup(Some(codes)));
         made.with_context(|| format!("making the policy `{}`", policy.name))
+    }
+
+    /// Where the artefact of `key` is, after `build` made it if it was not there. All processes take part in building;
+    /// process 0 alone has the folder to write to, and the others wait until it has finished.
+    ///
+    /// # Errors
+    /// Those of `build`; the cache's folder cannot be written, or not be read by another process.
+    pub fn artefact(&self, key: &Key, build: impl FnOnce(Option<&Path>) -> Result<()>) -> Result<PathBuf> {
+        let processes = &self.processes;
+        if !processes.is_first() {
+            if processes.told(None, key.stage())? == BUILD {
+                build(None)?;
+                processes.told(None, "artefact written")?;
+            }
+            let place = self.cache.find(key);
+            return place.with_context(|| {
+                format!(
+                    "process 0 has {key} in its cache, and this process has not: processes on several machines need \
+                     one `cache` for all"
+                )
+            });
+        }
+        let mut built = false;
+        let place = self.cache.get_or(key, |folder| {
+            processes.told(Some(BUILD), key.stage())?;
+            built = true;
+            build(Some(folder))
+        })?;
+        match built {
+            true => processes.told(Some(""), "artefact written")?,
+            false => processes.told(Some(REUSE), key.stage())?,
+        };
+        Ok(place)
+    }
+
+    /// Seeds libtorch for a block of a step, where batches are cut into blocks.
+    pub fn seed_block(&self, stage: &str, step: u64, block: &Block) {
+        if !self.processes.is_plain() {
+            seed_torch(self.settings.seed, &format!("{stage}-of-blocks"), step, block.index);
+        }
+    }
+
+    /// What determines an artefact beside its own inputs: how many blocks a batch is cut into, if it is.
+    pub fn with_blocks(&self, mut inputs: Value) -> Value {
+        if !self.processes.is_plain() {
+            inputs["blocks"] = json!(self.processes.block_count());
+        }
+        inputs
     }
 
     /// Whether no algorithm can train the chosen policy: it is judged as it is, or as imitation left it.

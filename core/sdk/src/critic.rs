@@ -1,9 +1,11 @@
 //! A value head on the policy's hidden states: what is still to come, as seen before each action.
 
 use crate::actions;
+use crate::algorithm::Collective;
 use crate::error::{Error, Result};
 use crate::loss::Loss;
 use crate::masked;
+use crate::moments::Moments;
 use crate::prompts::Paths;
 use crate::setup::Setup;
 use tch::{Kind, Tensor};
@@ -66,17 +68,28 @@ pub fn explained_variance(values: &Tensor, returns: &Tensor, paths: &Paths) -> T
     -(masked::variance(&(returns - values), &active) / all) + 1.0
 }
 
-/// Advantages of active actions with mean 0 and deviation 1, 0 elsewhere. // [B, G, P + 1]
-pub fn whitened(advantages: &Tensor, paths: &Paths) -> Tensor {
+/// Advantages of active actions with mean 0 and deviation 1 over all processes, 0 elsewhere. // [B, G, P + 1]
+///
+/// # Errors
+/// Another process failed.
+pub fn whitened(advantages: &Tensor, paths: &Paths, collective: &dyn Collective) -> Result<Tensor> {
     let active = actions::active(paths);
-    let deviation = masked::variance(advantages, &active).sqrt();
-    masked::keep(&((advantages - masked::mean(advantages, &active)) / (deviation + 1e-8)), &active)
+    let (mean, deviation) = if collective.processes() == 1 {
+        (masked::mean(advantages, &active), masked::variance(advantages, &active).sqrt())
+    } else {
+        let mut moments = Moments::new(1);
+        moments.update(&advantages.unsqueeze(-1), &active, collective)?;
+        let of = |moment: &Tensor| moment.get(0).to_kind(advantages.kind());
+        (of(moments.mean()), of(&moments.deviation()))
+    };
+    Ok(masked::keep(&((advantages - mean) / (deviation + 1e-8)), &active))
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::algorithm::Alone;
 
     /// One prompt, one path of one item and a stop, `P = 2`.
     fn paths() -> Paths {
@@ -104,7 +117,7 @@ mod tests {
 
     #[test]
     fn whitened_advantages() {
-        let white = Vec::<f64>::try_from(whitened(&row(&[4.0, 0.0, 7.0]), &paths()).view(-1)).unwrap();
+        let white = Vec::<f64>::try_from(whitened(&row(&[4.0, 0.0, 7.0]), &paths(), &Alone).unwrap().view(-1)).unwrap();
         let half = 0.5_f64.sqrt();
         for (value, expected) in white.iter().zip([half, -half, 0.0]) {
             assert!((value - expected).abs() < 1e-6, "{white:?}");

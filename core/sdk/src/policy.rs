@@ -85,6 +85,11 @@ impl Decoding {
         }
     }
 
+    /// Whether paths are drawn with the policy's own probabilities.
+    pub fn is_the_policy(&self) -> bool {
+        !self.beam && self.temperature == 1.0 && self.top_k == 0 && self.top_p == 1.0 && self.forced_length == 0
+    }
+
     /// The `beams` best paths by beam search; 1 is greedy decoding.
     pub fn beam(beams: i64) -> Self {
         Self { beam: true, ..Self::sample(beams) }

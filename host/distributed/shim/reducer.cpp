@@ -9,6 +9,12 @@ struct ReducerHandle {
 };
 
 namespace {
+// The reducer hints once that a search for unreached parameters found none; what a policy's loss reaches is the
+// plugin's affair.
+struct Silent : c10::WarningHandler {
+  void process(const c10::Warning&) override {}
+};
+
 // DistributedDataParallel's sizes: a first small bucket, so that communication starts early.
 constexpr size_t kFirstBucket = 1 << 20;
 constexpr size_t kBucket = 25 << 20;
@@ -41,6 +47,8 @@ int32_t prorl_reducer_make(
 int32_t prorl_reducer_backward(ReducerHandle* handle, at::Tensor* loss, bool reduce, Message message) {
   return guarded(message, [&] {
     if (reduce) {
+      Silent silent;
+      c10::WarningUtils::WarningHandlerGuard guard(&silent);
       handle->reducer->prepare_for_backward({*loss});
     }
     loss->backward();

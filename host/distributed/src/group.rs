@@ -13,6 +13,8 @@ use tch::{Device, Kind, Tensor, no_grad};
 /// How long a process waits for another to announce something: as long as that one lives. It is taken for dead after
 /// so long without a sign.
 const SILENCE: Duration = Duration::from_secs(20);
+/// How long to try to reach a store that was reached before.
+const STORE_PATIENCE: Duration = Duration::from_secs(10);
 /// From one look to the next while waiting.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -171,6 +173,22 @@ impl ProcessGroup {
             }
             std::thread::sleep(LOOK);
         }
+    }
+
+    /// Leaves a note for the processes that the launcher starts in place of these, should one fail.
+    ///
+    /// # Errors
+    /// The store is gone.
+    pub fn remember(&self, key: &str, value: &[u8]) -> Result<()> {
+        Store::of_all_attempts(self.place(), STORE_PATIENCE)?.set(key, value)
+    }
+
+    /// What an earlier attempt of the same launch has left under `key`: nothing where the store has ended with it.
+    ///
+    /// # Errors
+    /// The store is gone.
+    pub fn remembered(&self, key: &str) -> Result<Option<Vec<u8>>> {
+        Store::of_all_attempts(self.place(), STORE_PATIENCE)?.look(key)
     }
 
     /// Runs a collective under a name; where it fails, finds out who is missing.

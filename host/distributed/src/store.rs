@@ -40,6 +40,14 @@ impl Store {
         Self::open(&place.master, place.port, false, timeout, &prefix(place))
     }
 
+    /// The same store under keys that all attempts share: what a launcher's store keeps when it starts the processes anew.
+    ///
+    /// # Errors
+    /// It cannot be reached within `timeout`.
+    pub fn of_all_attempts(place: &Place, timeout: Duration) -> Result<Self> {
+        Self::open(&place.master, place.port, false, timeout, "prorl/launch")
+    }
+
     fn open(host: &str, port: u16, serve: bool, timeout: Duration, prefix: &str) -> Result<Self> {
         let opened = StoreHandle::open(host, port, serve, timeout.as_millis() as i64, prefix);
         let call = if serve { "serve" } else { "reach" };

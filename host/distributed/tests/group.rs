@@ -100,6 +100,32 @@ fn a_member() {
     }
 }
 
+/// What can be seen of NCCL with one GPU.
+#[test]
+#[ignore = "needs a GPU"]
+fn one_process_over_nccl() {
+    let store = Store::serve("127.0.0.1").unwrap();
+    let place = Place {
+        rank: 0,
+        local_rank: 0,
+        processes: 1,
+        master: "127.0.0.1".into(),
+        port: store.port(),
+        agent_store: true,
+        attempt: 0,
+    };
+    let group = ProcessGroup::join(place, Duration::from_secs(60)).unwrap();
+    let device = tch::Device::Cuda(0);
+    group.use_device(device).unwrap();
+    let own = Tensor::from_slice(&[2.0, 3.0]).to_device(device);
+    assert_eq!(group.sum(&own, "sum").unwrap(), own);
+    assert_eq!(group.gather(&own, "gather").unwrap(), own.unsqueeze(0));
+    let x = Tensor::ones([3], (Kind::Float, device)).set_requires_grad(true);
+    let mut reducer = Reducer::new(&group, &[x.shallow_clone()]).unwrap();
+    reducer.backward(&(&x * 2.0).sum(Kind::Float)).unwrap();
+    assert_eq!(Vec::<f32>::try_from(x.grad()).unwrap(), [2.0; 3]);
+}
+
 fn collectives(group: &ProcessGroup) {
     let (rank, own) = (group.rank(), Tensor::from_slice(&[group.rank() as f64, 1.0]));
     assert_eq!(group.sum(&own, "sum").unwrap(), Tensor::from_slice(&[3.0, 3.0]));

@@ -41,6 +41,12 @@ pub struct Flags {
     /// auto, cpu, cuda or cuda:N [device]
     #[arg(long, value_name = "NAME", help_heading = "Settings")]
     pub device: Option<String>,
+    /// Most prompts or sequences that a process computes gradients of at a time [micro_batch]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32), help_heading = "Settings")]
+    pub micro_batch: Option<u32>,
+    /// Processes to start on this machine, each with its share of every batch
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..), help_heading = "Settings")]
+    pub nproc: Option<u16>,
     /// Every random stream is a function of it [seed]
     #[arg(long, value_name = "N", help_heading = "Settings")]
     pub seed: Option<u64>,
@@ -78,6 +84,8 @@ impl Flags {
             config: [self.config, inner.config].concat(),
             set: [self.set, inner.set].concat(),
             device: inner.device.or(self.device),
+            micro_batch: inner.micro_batch.or(self.micro_batch),
+            nproc: inner.nproc.or(self.nproc),
             seed: inner.seed.or(self.seed),
             resume: inner.resume.or(self.resume),
             runs: inner.runs.or(self.runs),

@@ -21,6 +21,8 @@ pub struct Invocation {
     pub resume: Option<Resume>,
     /// Plugins named by the user, beside those that are found.
     pub plugins: Vec<PathBuf>,
+    /// How many processes to start.
+    pub processes: Option<usize>,
     /// How much to say.
     pub verbosity: Verbosity,
 }
@@ -174,6 +176,7 @@ impl Typed {
             action,
             resume: flags.resume.clone().map(|folder| folder.map_or(Resume::Latest, Resume::Folder)),
             plugins: flags.plugin.clone(),
+            processes: flags.nproc.map(usize::from),
             verbosity: verbosity(&flags),
             sources: sources(flags, environment, names_its_preset),
         }
@@ -249,6 +252,7 @@ fn assignments(flags: &Flags) -> Vec<Assignment> {
         ("--tokenizer", "tokenizer.name", text(&flags.tokenizer)),
         ("--data", "data.path", text(&flags.data)),
         ("--device", "device", text(&flags.device)),
+        ("--micro-batch", "micro_batch", flags.micro_batch.map(Value::from)),
         ("--seed", "seed", flags.seed.map(Value::from)),
         ("--runs", "runs", path(&flags.runs)),
         ("--cache", "cache", path(&flags.cache)),

@@ -15,8 +15,8 @@ use tch::{Kind, Tensor};
 /// `success_gain@k`, `k` is a rank and the path the whole best beam; in `length_share@k` it is the number of items.
 pub struct Evaluation {
     cutoffs: Vec<i64>,
-    per_prompt: BTreeMap<String, Vec<f32>>,
-    recommended: BTreeMap<i64, u64>,
+    pub(super) per_prompt: BTreeMap<String, Vec<f32>>,
+    pub(super) recommended: BTreeMap<i64, u64>,
     known: Vec<i64>,
     largest: i64,
 }

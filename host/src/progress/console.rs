@@ -107,8 +107,8 @@ pub(super) fn is_terminal() -> bool {
     io::stderr().is_terminal()
 }
 
-/// A closed standard error is no reason to stop a run.
-pub(super) fn print_line(line: &str) {
+/// Writes a line to standard error, above the bars. A closed standard error is no reason to stop a run.
+pub fn print_line(line: &str) {
     suspended(|| {
         let _ = writeln!(io::stderr().lock(), "{line}");
     });

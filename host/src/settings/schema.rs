@@ -5,11 +5,13 @@
 mod components;
 mod data;
 mod evaluation;
+mod processes;
 mod training;
 
 pub use components::{Component, EvaluatorSettings};
 pub use data::DataSettings;
 pub use evaluation::{Evaluation, EvaluationSplit};
+pub use processes::ProcessSettings;
 pub use training::{
     Imitation, ImitationExamples, ImitationSelection, LearningRateShape, PromptTargets, RewardTraining, Rl, RlSelection,
 };
@@ -32,6 +34,13 @@ pub struct Settings {
     /// Threads of libtorch; 0 = all cores.
     #[schemars(range(min = 0))]
     pub threads: i64,
+    /// Most prompts or sequences that a process computes gradients of at a time; those of a batch's parts add up, so
+    /// memory is bounded and the result stays, but for dropout's random numbers. 0 = whole batches. Where memory runs
+    /// out, it is halved.
+    #[schemars(range(min = 0))]
+    pub micro_batch: i64,
+    /// How the processes of a run work together.
+    pub processes: ProcessSettings,
     /// Folder for the folders of runs.
     pub runs: PathBuf,
     /// Folder for what later runs can use again: codes, reward models, imitation policies.
@@ -77,6 +86,8 @@ impl Default for Settings {
             compat: Compat::None,
             device: "cpu".into(),
             threads: 0,
+            micro_batch: 0,
+            processes: ProcessSettings::default(),
             runs: "runs".into(),
             cache: "cache".into(),
             data: DataSettings::default(),

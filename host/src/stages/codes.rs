@@ -22,7 +22,9 @@ pub fn codes(bench: &Workbench) -> Result<CodeTable> {
         "tokenizer": bench.fingerprint(Kind::Tokenizer, &component.name, &parameters)?,
         "seed": bench.settings.seed,
     });
-    let folder = bench.cache.get_or(&key("codes", &inputs), |folder| -> Result<()> {
+    let folder = bench.artefact(&key("codes", &inputs), |folder| -> Result<()> {
+        // Cheap beside the trainings: process 0 computes, the others wait.
+        let Some(folder) = folder else { return Ok(()) };
         seed_torch(bench.settings.seed, "codes", 0, 0);
         let mut tokenizer = bench.registry.tokenizer(&component.name, &parameters, &bench.setup(None))?;
         let table = tokenizer.tokenize(&catalogue(&bench.dataset))?;

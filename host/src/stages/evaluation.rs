@@ -38,9 +38,11 @@ pub fn greedy_gain(
     prompts: &Prompts,
 ) -> Result<f64> {
     let decoding = Decoding::beam(bench.settings.evaluation.beams);
+    let share = bench.processes.share(prompts.len() as usize);
+    let own = prompts.narrow(share.start as i64, share.len() as i64);
     let mut total = 0.0;
-    for start in (0..prompts.len()).step_by(VALIDATION_BATCH as usize) {
-        let part = prompts.narrow(start, VALIDATION_BATCH.min(prompts.len() - start));
+    for start in (0..own.len()).step_by(VALIDATION_BATCH as usize) {
+        let part = own.narrow(start, VALIDATION_BATCH.min(own.len() - start));
         let gain = no_grad(|| -> Result<f64> {
             let paths = policy.rollout(&part, &decoding)?.paths();
             let scores = judge.model.score_paths(&part, &paths)?;
@@ -49,7 +51,7 @@ pub fn greedy_gain(
         })?;
         total += gain;
     }
-    Ok(total / prompts.len().max(1) as f64)
+    Ok(bench.processes.sum(total, "validation")? / prompts.len().max(1) as f64)
 }
 
 /// Validation prompts with targets drawn at random, as test prompts have them; the same for every policy.
@@ -98,15 +100,15 @@ pub fn evaluate(
     let known = bench.known_items();
     let new = || Evaluation::new(&settings.cutoffs, &known);
     let mut judged = Judged { beams: new(), best_of: new() };
-    let mut progress = Progress::new(&format!("evaluation of {label}"), count as u64, "prompts");
-    let rows: Vec<u32> = (0..count as u32).collect();
+    let rows: Vec<u32> = bench.processes.share(count).map(|row| row as u32).collect();
+    let mut progress = Progress::new(&format!("evaluation of {label}"), rows.len() as u64, "prompts");
     for rows in rows.chunks(settings.batch as usize) {
         let prompts = examples.prompts(rows);
         no_grad(|| judge_batch(policy, evaluators, wanted, &prompts, &decoding, &attributes, &mut judged))?;
         progress.advance(rows.len() as u64);
     }
     progress.finish();
-    Ok(judged)
+    Ok(Judged { beams: judged.beams.of_all(&bench.processes)?, best_of: judged.best_of.of_all(&bench.processes)? })
 }
 
 fn judge_batch(

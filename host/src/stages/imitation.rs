@@ -4,11 +4,13 @@ use crate::artefacts::key;
 use crate::checkpoint;
 use crate::examples::Examples;
 use crate::plugins::ForeignPolicy;
+use crate::processes::Processes;
 use crate::progress::Progress;
 use crate::random_streams::{seed_torch, shuffled, stream};
 use crate::settings::schema::ImitationSelection;
 use crate::stages::evaluation::{Judge, greedy_gain};
-use crate::training::adamw::{AdamW, AdamWOptions};
+use crate::training::adamw::AdamWOptions;
+use crate::training::descent::Descent;
 use crate::training::schedule::Schedule;
 use crate::training::weights;
 use crate::workbench::Workbench;
@@ -46,20 +48,22 @@ pub fn trained(bench: &Workbench, codes: &CodeTable, judge: &mut Judge<'_>) -> R
     }
     let settings = &bench.settings.imitation;
     let parameters = Value::Object(bench.settings.policy.parameters.clone());
-    let mut inputs = json!({
+    let mut inputs = bench.with_blocks(json!({
         "data": bench.data_hash,
         "policy": bench.fingerprint(Kind::Policy, &bench.settings.policy.name, &parameters)?,
         "codes": crate::artefacts::tensor_hash(&codes.codes)?,
         "training": settings,
         "seed": bench.settings.seed,
-    });
+    }));
     if settings.select == ImitationSelection::Ioi {
         let reward = bench.model_parameters(judge.name);
         inputs["reward"] = bench.fingerprint(Kind::RewardModel, judge.name, &reward)?;
     }
-    let folder = bench.cache.get_or(&key("imitation", &inputs), |folder| -> Result<()> {
+    let folder = bench.artefact(&key("imitation", &inputs), |folder| -> Result<()> {
         let meta = train(bench, &mut policy, judge)?;
-        checkpoint::save(folder, "model", &policy.parameters()?, &meta)?;
+        if let Some(folder) = folder {
+            checkpoint::save(folder, "model", &policy.parameters()?, &meta)?;
+        }
         Ok(())
     })?;
     let saved = checkpoint::load(&folder.join("model.safetensors"))?;
@@ -76,15 +80,14 @@ fn train(bench: &Workbench, policy: &mut ForeignPolicy, judge: &mut Judge<'_>) -
     if train.is_empty() {
         bail!("there is no training example; `prorl-host data stats` shows what was dropped and why");
     }
-    let mut optimiser = AdamW::new(
-        policy.parameters()?,
-        AdamWOptions { weight_decay: settings.weight_decay, clip: settings.clip, ..Default::default() },
-    );
+    let options = AdamWOptions { weight_decay: settings.weight_decay, clip: settings.clip, ..Default::default() };
+    let mut descent =
+        Descent::new(&bench.processes, policy.parameters()?, Vec::new(), options, bench.settings.micro_batch)?;
     let schedule = schedule(bench, train.len());
     let (mut best, mut best_weights, mut stale, mut curve) = (f64::NEG_INFINITY, Vec::new(), 0, Vec::new());
     let mut progress = Progress::new("imitation", schedule.steps, "steps");
     for epoch in 0..settings.epochs as u64 {
-        let loss = epoch_loss(bench, policy, &mut optimiser, &schedule, &train, epoch, &mut progress)?;
+        let loss = epoch_loss(bench, policy, &mut descent, &schedule, &train, epoch, &mut progress)?;
         let last = epoch + 1 == settings.epochs as u64;
         if !last && (epoch + 1) % settings.validate_every.max(1) as u64 != 0 {
             continue;
@@ -116,7 +119,7 @@ fn schedule(bench: &Workbench, examples: usize) -> Schedule {
 fn epoch_loss(
     bench: &Workbench,
     policy: &mut ForeignPolicy,
-    optimiser: &mut AdamW,
+    descent: &mut Descent<'_>,
     schedule: &Schedule,
     train: &Examples,
     epoch: u64,
@@ -130,12 +133,14 @@ fn epoch_loss(
     let count = batches.len() as u64;
     let mut total = Tensor::zeros([], (Scalar::Float, bench.device));
     for (index, rows) in batches.enumerate() {
-        optimiser.zero_grad();
-        let loss =
-            policy.imitation_loss(&estranged(train.prompts(rows), settings.strangers), &train.paths(rows))?.total;
-        loss.backward();
-        let _ = optimiser.step(schedule.rate(epoch * count + index as u64));
-        total += loss.detach();
+        let step = epoch * count + index as u64;
+        let (prompts, paths) = (estranged(train.prompts(rows), settings.strangers), train.paths(rows));
+        let loss = descent.step(rows.len(), schedule.rate(step), |block| {
+            bench.seed_block("imitation-dropout", step, block);
+            let (start, count) = (block.rows.start as i64, block.len() as i64);
+            Ok(policy.imitation_loss(&prompts.narrow(start, count), &paths.narrow(start, count))?)
+        })?;
+        total += &loss;
         progress.note("loss", loss.double_value(&[]));
         progress.advance(1);
     }
@@ -168,19 +173,22 @@ fn score(bench: &Workbench, policy: &mut ForeignPolicy, validation: &Examples, j
             let rows: Vec<u32> = (0..validation.len().min(settings.validation_prompts as usize) as u32).collect();
             greedy_gain(bench, policy, judge, &validation.prompts(&rows))
         }
-        ImitationSelection::Loss => Ok(-validation_loss(policy, validation)?),
+        ImitationSelection::Loss => Ok(-validation_loss(&bench.processes, policy, validation)?),
     }
 }
 
 /// Mean loss over validation examples, without dropout.
-fn validation_loss(policy: &mut ForeignPolicy, validation: &Examples) -> Result<f64> {
+///
+/// Whole batches are shared out, for a batch's mean depends on what else is in it.
+fn validation_loss(processes: &Processes, policy: &mut ForeignPolicy, validation: &Examples) -> Result<f64> {
     let rows: Vec<u32> = (0..validation.len() as u32).collect();
     let mut total = 0.0;
-    for rows in rows.chunks(EVALUATION_BATCH) {
+    let own = |(index, _): &(usize, &[u32])| index % processes.count() == processes.rank();
+    for (_, rows) in rows.chunks(EVALUATION_BATCH).enumerate().filter(own) {
         let loss = no_grad(|| policy.imitation_loss(&validation.prompts(rows), &validation.paths(rows)))?;
         total += loss.total.double_value(&[]) * rows.len() as f64;
     }
-    Ok(total / validation.len() as f64)
+    Ok(processes.sum(total, "validation losses")? / validation.len() as f64)
 }
 
 #[cfg(test)]

@@ -3,20 +3,23 @@
 //! prompts → rollout → scores → step rewards → advantages → log-probabilities → loss → step. The algorithm owns
 //! its estimator; the loop, its seeds, its checkpoints and its figures are here.
 
+mod accumulation;
 mod alarms;
 mod batches;
 mod checkpoints;
 mod figures;
+mod rollouts;
 mod update;
 
 use crate::metric_log::MetricLog;
 use crate::plugins::{ForeignAlgorithm, ForeignPolicy};
+use crate::processes::Whole;
 use crate::progress::Progress;
-use crate::random_streams::seed_torch;
 use crate::run_folder::RunFolder;
 use crate::settings::schema::{Rl, RlSelection};
 use crate::stages::evaluation::{Judge, greedy_gain, validation_prompts};
-use crate::training::adamw::{AdamW, AdamWOptions};
+use crate::training::adamw::AdamWOptions;
+use crate::training::descent::Descent;
 use crate::training::schedule::Schedule;
 use crate::workbench::Workbench;
 use alarms::Alarms;
@@ -24,7 +27,7 @@ use anyhow::{Context, Result, bail};
 use batches::PromptBatches;
 use checkpoints::Checkpoints;
 use figures::EpochFigures;
-use prorl_sdk::algorithm::{Alone, Progress as Standing, Requirements, ScoredPaths};
+use prorl_sdk::algorithm::{Progress as Standing, Requirements, ScoredPaths};
 use prorl_sdk::export::description::Kind as ComponentKind;
 use prorl_sdk::policy::{Decoding, Query};
 use prorl_sdk::prompts::{Paths, Prompts};
@@ -47,7 +50,7 @@ pub struct Reinforcement<'a> {
     requirements: Requirements,
     /// Whether the algorithm may end a batch's updates.
     stops_early: bool,
-    optimiser: AdamW,
+    descent: Descent<'a>,
     schedule: Schedule,
     batches: PromptBatches,
     decoding: Decoding,
@@ -70,7 +73,7 @@ pub fn train(
     let description = &bench.registry.find(ComponentKind::Algorithm, &bench.settings.algo.name)?.description;
     log.declare(&declarations())?;
     log.declare(&description.metrics)?;
-    let mut checkpoints = Checkpoints::new(run, stage.settings)?;
+    let mut checkpoints = Checkpoints::new(run, stage.settings, &bench.processes)?;
     let (start, mut curve) = checkpoints.resume(&mut stage)?;
     log.rewind("rl", start)?;
     let validation = validation_prompts(bench, stage.settings.validation_prompts as usize);
@@ -128,13 +131,14 @@ impl<'a> Reinforcement<'a> {
         let requirements = algorithm.requirements()?;
         let component = bench.registry.find(ComponentKind::Algorithm, &bench.settings.algo.name)?;
         let stops_early = component.description.has("early_stop");
+        check_blocks(bench, &batches, &requirements)?;
         let steps =
             if settings.steps > 0 { settings.steps as u64 } else { batches.per_epoch() * settings.epochs as u64 };
-        let mut trained = policy.parameters()?;
-        trained.extend(algorithm.parameters()?.into_iter().map(|(name, tensor)| (format!("algorithm.{name}"), tensor)));
+        let own = algorithm.parameters()?.into_iter().map(|(name, tensor)| (format!("algorithm.{name}"), tensor));
         let options = AdamWOptions { weight_decay: settings.weight_decay, clip: settings.clip, ..Default::default() };
-        let optimiser = AdamW::new(trained, options);
-        if optimiser.is_empty() {
+        let descent =
+            Descent::new(&bench.processes, policy.parameters()?, own.collect(), options, bench.settings.micro_batch)?;
+        if descent.optimiser().is_empty() {
             bail!("the policy `{}` has nothing that could be trained", bench.settings.policy.name);
         }
         let decoding = Decoding {
@@ -155,7 +159,7 @@ impl<'a> Reinforcement<'a> {
             algorithm,
             requirements,
             stops_early,
-            optimiser,
+            descent,
             schedule,
             batches,
             decoding,
@@ -164,23 +168,26 @@ impl<'a> Reinforcement<'a> {
 
     /// One batch of prompts, from rollout to update.
     fn step(&mut self, step: u64) -> Result<figures::StepFigures> {
-        let seed = self.bench.settings.rl_seed();
         let mut figures = figures::StepFigures::new();
         let prompts = self.batches.prompts(step);
-        seed_torch(seed, "rollout", step, 0);
-        let rollout = figures.timed("time/rollout", || no_grad(|| self.policy.rollout(&prompts, &self.decoding)))?;
-        let paths = rollout.paths();
-        let scores = figures.timed("time/reward", || no_grad(|| self.scores(&prompts, &paths)))?;
-        let behaviour = self.behaviour(&prompts, &paths)?;
-        let hidden = behaviour.as_ref().and_then(|it| it.hidden.as_ref()).map(Tensor::shallow_clone);
-        let scored = ScoredPaths { hidden, ..rewards::steps(&paths, &scores) };
-        figures.describe(&paths, &scored);
-        figures.describe_entropy(&rollout.score);
+        let drawn = self.draw(&prompts, step, &mut figures)?;
+        let hidden = drawn.behaviour.as_ref().and_then(|it| it.hidden.as_ref()).map(Tensor::shallow_clone);
+        let scored = ScoredPaths { hidden, ..rewards::steps(&drawn.paths, &drawn.scores) };
+        let processes = &self.bench.processes;
+        let sizes = |rank| processes.blocks_of(rank, self.batches.size()).iter().map(|block| block.len() as i64).sum();
+        let all = Whole::new(processes, (0..processes.count()).map(sizes).collect());
+        let of_all = all.scored(&scored)?;
+        figures.describe(&of_all.paths(), &of_all);
+        figures.describe_entropy(&all.tensor(&drawn.score, "scores")?);
         let standing = self.standing(step);
-        let advantages = self.algorithm.prepare(&scored, &standing, Alone)?;
-        figures.add_metrics(&advantages.metrics);
+        let advantages = self.algorithm.prepare(&scored, &standing, processes.collective())?;
+        figures.add_metrics(&all.means(&advantages.metrics)?);
         let started = std::time::Instant::now();
-        self.update(&prompts, &paths, &advantages, behaviour, &standing, &mut figures)?;
+        if of_all.length.max().int64_value(&[]) == 0 {
+            log::warn!("step {step}: no path of the batch holds an item; nothing to learn from");
+        } else {
+            self.update(drawn, &advantages, &standing, &mut figures)?;
+        }
         figures.put("time/update", started.elapsed().as_secs_f64());
         figures.put("train/learning_rate", self.schedule.rate(step));
         Ok(figures)
@@ -197,6 +204,20 @@ impl<'a> Reinforcement<'a> {
     fn standing(&self, step: u64) -> Standing {
         Standing { epoch: self.batches.epoch_of(step) as i64, step: step as i64, steps: self.schedule.steps as i64 }
     }
+}
+
+/// Every block must have a prompt for every minibatch.
+fn check_blocks(bench: &Workbench, batches: &PromptBatches, requirements: &Requirements) -> Result<()> {
+    let (blocks, minibatches) = (bench.processes.block_count(), requirements.minibatches.max(1) as usize);
+    if blocks == 1 || batches.size() >= blocks * minibatches {
+        return Ok(());
+    }
+    bail!(
+        "a batch of {} prompts (`rl.prompts`, or all that there are) cannot be cut into {blocks} blocks \
+         (`processes.blocks`, or the number of processes) of {minibatches} minibatches; raise `rl.prompts` to at least {}",
+        batches.size(),
+        blocks * minibatches
+    )
 }
 
 /// Width of the policy's hidden states, 0 where it has none: seen on one prompt.

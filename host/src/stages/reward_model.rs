@@ -6,9 +6,11 @@
 use crate::artefacts::key;
 use crate::checkpoint;
 use crate::plugins::ForeignRewardModel;
+use crate::processes::Processes;
 use crate::progress::Progress;
 use crate::random_streams::{seed_torch, shuffled, stream};
-use crate::training::adamw::{AdamW, AdamWOptions};
+use crate::training::adamw::AdamWOptions;
+use crate::training::descent::Descent;
 use crate::training::weights;
 use crate::truth::{self, Truth};
 use crate::workbench::Workbench;
@@ -46,17 +48,19 @@ pub struct TrainedReward {
 /// The data have no sequence of three items, or the plugin fails.
 pub fn trained(bench: &Workbench, name: &str) -> Result<TrainedReward> {
     let parameters = bench.model_parameters(name);
-    let inputs = json!({
+    let inputs = bench.with_blocks(json!({
         "data": bench.data_hash,
         "model": bench.fingerprint(Kind::RewardModel, name, &parameters)?,
         "training": bench.settings.reward_training,
         "seed": bench.settings.seed,
-    });
+    }));
     let mut model = bench.reward_model(name)?;
     let stage = format!("reward-{name}");
-    let folder = bench.cache.get_or(&key(&stage, &inputs), |folder| -> Result<()> {
+    let folder = bench.artefact(&key(&stage, &inputs), |folder| -> Result<()> {
         let meta = train(bench, name, &mut model)?;
-        checkpoint::save(folder, "model", &model.parameters()?, &meta)?;
+        if let Some(folder) = folder {
+            checkpoint::save(folder, "model", &model.parameters()?, &meta)?;
+        }
         Ok(())
     })?;
     let saved = checkpoint::load(&folder.join("model.safetensors"))?;
@@ -81,16 +85,15 @@ fn train(bench: &Workbench, name: &str, model: &mut ForeignRewardModel) -> Resul
     let settings = &bench.settings.reward_training;
     let started = Instant::now();
     let users = Users::new(&bench.dataset.sequences, settings.max_length as usize, bench.device)?;
-    let mut optimiser = AdamW::new(
-        model.parameters()?,
-        AdamWOptions { weight_decay: settings.weight_decay, clip: settings.clip, ..Default::default() },
-    );
+    let options = AdamWOptions { weight_decay: settings.weight_decay, clip: settings.clip, ..Default::default() };
+    let mut descent =
+        Descent::new(&bench.processes, model.parameters()?, Vec::new(), options, bench.settings.micro_batch)?;
     let (mut best, mut best_weights, mut stale, mut curve) =
         (f64::NEG_INFINITY, weights::kept(model.parameters()?), 0, Vec::new());
     let mut progress = Progress::new(&format!("reward model {name}"), settings.epochs as u64, "epochs");
     for epoch in 0..settings.epochs as u64 {
-        let loss = epoch_loss(bench, model, &mut optimiser, &users, epoch)?;
-        let validation = rank(model, &users, 1)?;
+        let loss = epoch_loss(bench, model, &mut descent, &users, epoch)?;
+        let validation = rank(&bench.processes, model, &users, 1)?;
         let score = validation["mrr@10"];
         curve.push(json!({ "epoch": epoch, "loss": loss, "validation": validation }));
         progress.note("loss", loss);
@@ -106,14 +109,14 @@ fn train(bench: &Workbench, name: &str, model: &mut ForeignRewardModel) -> Resul
     }
     progress.finish();
     weights::restore(&model.parameters()?, &best_weights);
-    let test = rank(model, &users, 0)?;
+    let test = rank(&bench.processes, model, &users, 0)?;
     Ok(json!({ "test": test, "validation_mrr@10": best, "curve": curve, "seconds": started.elapsed().as_secs_f64() }))
 }
 
 fn epoch_loss(
     bench: &Workbench,
     model: &mut ForeignRewardModel,
-    optimiser: &mut AdamW,
+    descent: &mut Descent<'_>,
     users: &Users,
     epoch: u64,
 ) -> Result<f64> {
@@ -121,14 +124,14 @@ fn epoch_loss(
     let order = shuffled(users.len(), stream(bench.settings.seed, "reward-order", epoch, 0));
     model.set_training(true)?;
     seed_torch(bench.settings.seed, "reward-dropout", epoch, 0);
-    let (mut total, mut batches) = (Tensor::zeros([], (Scalar::Float, bench.device)), 0);
+    let (mut total, mut batches) = (Tensor::zeros([], (Scalar::Float, bench.device)), 0_u32);
+    let steps = order.len().div_ceil(settings.batch as usize) as u64;
     for rows in order.chunks(settings.batch as usize) {
-        let batch = users.training(rows);
-        optimiser.zero_grad();
-        let loss = model.loss(&batch)?.total;
-        loss.backward();
-        let _ = optimiser.step(settings.learning_rate);
-        total += loss.detach();
+        let step = epoch * steps + u64::from(batches);
+        total += descent.step(rows.len(), settings.learning_rate, |block| {
+            bench.seed_block("reward-dropout", step, block);
+            Ok(model.loss(&users.training(&rows[block.rows.clone()]))?)
+        })?;
         batches += 1;
     }
     model.set_training(false)?;
@@ -142,8 +145,8 @@ fn epoch_loss(
 }
 
 /// Ranks the item that stands `held_out` places before the last one of every sequence.
-fn rank(model: &mut ForeignRewardModel, users: &Users, held_out: i64) -> Result<Ranking> {
-    let rows: Vec<u32> = (0..users.len()).collect();
+fn rank(processes: &Processes, model: &mut ForeignRewardModel, users: &Users, held_out: i64) -> Result<Ranking> {
+    let rows: Vec<u32> = processes.share(users.len() as usize).map(|row| row as u32).collect();
     let mut ranks = Vec::with_capacity(rows.len());
     for rows in rows.chunks(EVALUATION_BATCH) {
         let (items, next) = users.held_out(rows, held_out);
@@ -155,7 +158,9 @@ fn rank(model: &mut ForeignRewardModel, users: &Users, held_out: i64) -> Result<
         })?;
         ranks.extend(Vec::<i64>::try_from(found.to_device(Device::Cpu))?);
     }
-    Ok(ranking(&ranks))
+    let own: Vec<f64> = ranks.iter().map(|&rank| rank as f64).collect();
+    let all = processes.numbers(&own, "ranks")?;
+    Ok(ranking(&all.iter().flatten().map(|&rank| rank as i64).collect::<Vec<_>>()))
 }
 
 /// Recall, MRR, NDCG and precision at 10 and 20 of ranks from 1 (RecBole's formulas for one relevant item).
@@ -244,7 +249,7 @@ fn true_users(bench: &Workbench) -> Result<TrainedReward> {
     let truth = Truth::new(world, &bench.dataset, bench.settings.data.history as usize, bench.device)?;
     let mut model = truth.into_evaluator();
     let longest = bench.settings.reward_training.max_length as usize;
-    let test = rank(&mut model, &Users::new(&bench.dataset.sequences, longest, bench.device)?, 0)?;
+    let test = rank(&bench.processes, &mut model, &Users::new(&bench.dataset.sequences, longest, bench.device)?, 0)?;
     Ok(TrainedReward { name: truth::NAME.into(), model, details: true, test, seconds: 0.0 })
 }
 

@@ -40,6 +40,11 @@ impl PromptBatches {
         })
     }
 
+    /// Prompts of a step, in all processes together.
+    pub fn size(&self) -> usize {
+        self.batch
+    }
+
     /// Steps in an epoch; what does not fill a batch waits for another epoch's order.
     pub fn per_epoch(&self) -> u64 {
         (self.examples.len() / self.batch).max(1) as u64

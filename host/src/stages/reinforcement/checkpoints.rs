@@ -2,6 +2,7 @@
 
 use super::Reinforcement;
 use crate::checkpoint::{self, Checkpoint, Contents, Keep, Loaded, NamedTensor, Store};
+use crate::processes::Processes;
 use crate::run_folder::RunFolder;
 use crate::settings::schema::Rl;
 use anyhow::{Context, Result};
@@ -12,6 +13,8 @@ pub struct Checkpoints {
     store: Store,
     keep: Keep,
     best: f64,
+    /// Whether this process writes; all read.
+    writes: bool,
 }
 
 /// Name of the checkpoint that validated best.
@@ -21,10 +24,15 @@ const WEIGHT: &str = "weight.";
 
 impl Checkpoints {
     /// Checkpoints in the run's folder; what an interrupted write left is removed.
-    pub fn new(run: &RunFolder, settings: &Rl) -> Result<Self> {
+    pub fn new(run: &RunFolder, settings: &Rl, processes: &Processes) -> Result<Self> {
         let store = Store::at(&run.checkpoints());
-        store.recover()?;
-        Ok(Self { store, keep: Keep::last(settings.keep_checkpoints.max(1) as usize), best: f64::NEG_INFINITY })
+        let writes = processes.is_first();
+        if writes {
+            store.recover()?;
+        }
+        processes.meet("looking for checkpoints")?;
+        let keep = Keep::last(settings.keep_checkpoints.max(1) as usize);
+        Ok(Self { store, keep, best: f64::NEG_INFINITY, writes })
     }
 
     /// Takes up the latest checkpoint, if there is one: the step to go on with, and the curve so far.
@@ -42,6 +50,9 @@ impl Checkpoints {
 
     /// Saves the state before `step`, and forgets the oldest.
     pub fn save(&self, stage: &Reinforcement<'_>, step: u64, curve: &[Value]) -> Result<()> {
+        if !self.writes {
+            return Ok(());
+        }
         let best = self.best.is_finite().then_some(self.best);
         self.write(stage, &Store::step_name(step), &json!({ "step": step, "best": best, "curve": curve }))?;
         Ok(self.store.prune(&self.keep)?)
@@ -58,6 +69,7 @@ impl Checkpoints {
 
     /// Gives the policy the weights with which it validated best.
     pub fn take_best(&self, stage: &mut Reinforcement<'_>) -> Result<()> {
+        stage.bench.processes.meet("the best policy is written")?;
         if !self.store.names()?.iter().any(|name| name == BEST) {
             return Ok(());
         }
@@ -67,10 +79,13 @@ impl Checkpoints {
     }
 
     fn write(&self, stage: &Reinforcement<'_>, name: &str, state: &Value) -> Result<()> {
+        if !self.writes {
+            return Ok(());
+        }
         let mut algorithm = stage.algorithm.state()?;
         let weights = stage.algorithm.parameters()?;
         algorithm.extend(weights.into_iter().map(|(name, tensor)| (format!("{WEIGHT}{name}"), tensor)));
-        let (model, optimiser) = (stage.policy.parameters()?, stage.optimiser.state());
+        let (model, optimiser) = (stage.policy.parameters()?, stage.descent.optimiser().state());
         self.store.save(name, &Contents { model: &model, optimiser: &optimiser, algorithm: &algorithm, state })?;
         Ok(())
     }
@@ -78,7 +93,7 @@ impl Checkpoints {
 
 fn take_up(stage: &mut Reinforcement<'_>, saved: &Checkpoint) -> Result<()> {
     checkpoint::copy_into(&stage.policy.parameters()?, &saved.model)?;
-    stage.optimiser.load_state(&saved.optimiser.tensors)?;
+    stage.descent.optimiser_mut().load_state(&saved.optimiser.tensors)?;
     let share = |(name, tensor): &NamedTensor| (name.clone(), tensor.shallow_clone());
     let (own, state): (Vec<NamedTensor>, Vec<NamedTensor>) =
         saved.algorithm.tensors.iter().map(share).partition(|(name, _)| name.starts_with(WEIGHT));

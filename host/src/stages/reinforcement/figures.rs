@@ -22,6 +22,12 @@ pub fn declarations() -> Vec<MetricDeclaration> {
         mean("policy/entropy", "nats", "Entropy of the policy over whole paths, estimated from the paths it drew."),
         mean("train/loss", "", "What was minimised."),
         mean("train/gradient_norm", "", "Global norm of the gradient before clipping."),
+        mean(
+            "train/sampling_gap",
+            "nats",
+            "Largest gap between a path's log-probability when drawn and when differentiated.",
+        )
+        .down(),
         mean("train/learning_rate", "", "Learning rate of the step."),
         mean("time/rollout", "s", "Seconds to draw paths.").down(),
         mean("time/reward", "s", "Seconds to judge them.").down(),
@@ -65,11 +71,12 @@ impl StepFigures {
         }
     }
 
-    /// Runs `body` and writes down its seconds.
+    /// Runs `body` and adds its seconds to those written down.
     pub fn timed<T>(&mut self, name: &str, body: impl FnOnce() -> T) -> T {
         let started = Instant::now();
         let result = body();
-        self.put(name, started.elapsed().as_secs_f64());
+        let before = Some(self.get(name)).filter(|seconds| !seconds.is_nan()).unwrap_or(0.0);
+        self.put(name, before + started.elapsed().as_secs_f64());
         result
     }
 

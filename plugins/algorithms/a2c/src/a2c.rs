@@ -48,7 +48,10 @@ impl Algorithm for A2c {
         let active = actions::active(&paths); // [B, G, P + 1]
         let A2cParameters { gamma, lambda, whiten, .. } = self.parameters;
         let gae = returns::gae(&rewards, &old_values, &active, gamma, lambda); // [B, G, P + 1]
-        let values = if whiten { critic::whitened(&gae.advantages, &paths) } else { gae.advantages }; // [B, G, P + 1]
+        let values = match whiten {
+            true => critic::whitened(&gae.advantages, &paths, collective)?, // [B, G, P + 1]
+            false => gae.advantages,
+        };
 
         let mut advantages = Advantages::masked(&values, &paths);
         let whole = returns::discounted(&rewards, gamma).select(-1, 0); // [B, G]

@@ -56,7 +56,8 @@ impl Policy for Irn {
         let labelled = labels.nonzero().squeeze_dim(-1); // [M]
         let states = states.index_select(0, &labelled); // [M, D]
         let labels = labels.index_select(0, &labelled); // [M]
-        Ok(Loss::new(cross_entropy::mean(&states, &self.network.item_embedding, &labels)))
+        let loss = cross_entropy::mean(&states, &self.network.item_embedding, &labels);
+        Ok(Loss::new(loss).mean_of(labelled.size()[0]))
     }
 
     /// `states` `[B * G, T + 1, D]` from no item on, and `impressionability` `[B * G, T]`.

@@ -7,30 +7,33 @@ use crate::layout::Layout;
 use crate::log_probs::log_probs;
 use crate::policy::Call;
 use crate::tokens::Spelled;
+use prorl_sdk::loss::Loss;
 use prorl_sdk::policy::Query;
 use prorl_sdk::prompts::{Paths, Prompts};
 use tch::{Kind, Reduction, Tensor};
 
 /// Mean cross-entropy of the paths' tokens, under the distribution that is sampled: a constrained policy has nothing to
 /// learn of which codes exist, and a digit without an alternative costs nothing.
-pub fn loss(call: &Call<'_>, prompts: &Prompts, paths: &Paths) -> Tensor {
+pub fn loss(call: &Call<'_>, prompts: &Prompts, paths: &Paths) -> Loss {
     if !call.constrained {
         return full_loss(call, prompts, paths);
     }
     let digits = log_probs(call, prompts, paths, &Query::plain()).digits; // [B, 1, P + 1, L]
     let tokens = &paths.length * call.vocabulary.digits + paths.stopped.to_kind(Kind::Int64); // [B, 1]
-    -digits.sum(Kind::Float) / tokens.sum(Kind::Float).clamp_min(1.0)
+    let count = tokens.sum(Kind::Float).clamp_min(1.0);
+    Loss::new(-digits.sum(Kind::Float) / &count).mean_of(count)
 }
 
 /// The same over the full vocabulary, as Hugging Face's `T5ForConditionalGeneration` with padding ignored.
-fn full_loss(call: &Call<'_>, prompts: &Prompts, paths: &Paths) -> Tensor {
+fn full_loss(call: &Call<'_>, prompts: &Prompts, paths: &Paths) -> Loss {
     let encoded = encode(call, prompts);
     let spelled = call.vocabulary.paths(paths);
     let layout = spelled.layout();
     let states = decode(&call.network, call.weights, call.decoder_buckets, &encoded, &spelled.shifted(), &layout);
     let logits = Head::logits(call.weights, &states); // [N, V]
     let labels = layout.pack(&spelled.tokens.masked_fill(&layout.real().logical_not(), IGNORED)); // [N]
-    logits.cross_entropy_loss(&labels, None::<&Tensor>, Reduction::Mean, IGNORED, 0.0)
+    let loss = logits.cross_entropy_loss(&labels, None::<&Tensor>, Reduction::Mean, IGNORED, 0.0);
+    Loss::new(loss).mean_of(labels.ne(IGNORED).sum(Kind::Float))
 }
 
 const IGNORED: i64 = -100;

@@ -75,11 +75,12 @@ impl<E: SequenceEncoder> RewardModel for SequenceModel<E> {
         let labels = labels.gather(1, &last, false).flatten(0, -1); // [N * T']
         let labelled = labels.nonzero().squeeze_dim(-1); // [M]
         let states = self.encoder.states(&items, self.training).flatten(0, 1); // [N * T', D]
-        Ok(Loss::new(cross_entropy::mean(
+        let loss = cross_entropy::mean(
             &states.index_select(0, &labelled),
             self.encoder.item_embedding(),
             &labels.index_select(0, &labelled),
-        )))
+        );
+        Ok(Loss::new(loss).mean_of(labelled.size()[0]))
     }
 
     fn left_padded_scores(&mut self, prompts: &Prompts, paths: &Paths) -> Result<PathScores> {
