@@ -39,6 +39,15 @@ pub struct Sizes {
     pub repeats: usize,
     /// Where the work is done.
     pub device: Device,
+    /// Kind of the factors of the policy's products: `float32` or `bf16`.
+    pub precision: String,
+}
+
+impl Sizes {
+    /// Tokens that one step draws, or learns from.
+    pub fn tokens_of_a_step(&self) -> i64 {
+        self.prompts * self.group * (4 * self.path_items + 1)
+    }
 }
 
 /// A measured task.
@@ -79,6 +88,18 @@ pub fn chosen(only: &[String]) -> Result<Vec<&'static str>> {
         bail!("`{unknown}` is no task; the tasks are {}", names.join(", "));
     }
     Ok(names.into_iter().filter(|name| only.is_empty() || only.iter().any(|wanted| wanted == name)).collect())
+}
+
+/// Whether a task runs the policy, and so depends on its precision.
+pub fn runs_the_policy(task: &str) -> bool {
+    !matches!(task, "reward" | "sasrec")
+}
+
+/// Sampling, judging and learning: one step of RL, of the tasks measured, where all three are among them.
+pub fn step(timings: &[Timing]) -> Option<Timing> {
+    let seconds = |name: &str| timings.iter().find(|it| it.name == name).map(|it| it.seconds);
+    let parts = [seconds("sample")?, seconds("reward")?, seconds("update")?];
+    Some(Timing { name: "step".into(), seconds: parts.iter().sum(), what: "sample, reward and update".into() })
 }
 
 /// Times one task.
@@ -136,7 +157,7 @@ impl<'a> Bench<'a> {
     }
 
     fn policy(&self) -> Result<ForeignPolicy> {
-        let mut policy = self.registry.policy("t5", &json!({}), &self.setup)?;
+        let mut policy = self.registry.policy("t5", &json!({ "precision": self.sizes.precision }), &self.setup)?;
         policy.set_training(false)?;
         Ok(policy)
     }

@@ -1,6 +1,7 @@
 //! The project's chores, as `cargo xtask <task>`.
 
 mod command;
+mod gpu_check;
 mod libtorch;
 mod lock;
 mod pip;
@@ -44,6 +45,15 @@ enum Task {
     Check,
     /// All that has to hold before a merge, cheapest first: formatting, clippy, tests
     Ci,
+    /// Check and time on a GPU: golden numbers, NCCL, a step at the paper's batch
+    GpuCheck {
+        /// A Python with torch, transformers and recbole, to time the original side by side
+        #[arg(long, value_name = "PATH")]
+        python: Option<PathBuf>,
+        /// Passed on to `prorl-bench`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
+        args: Vec<OsString>,
+    },
     /// Build and run the benchmarks
     Bench {
         /// A Python with torch, to measure the original side by side
@@ -73,6 +83,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Test { args } => tasks::test(&workspace, &args),
         Task::Check => tasks::check(&workspace),
         Task::Ci => tasks::ci(&workspace),
+        Task::GpuCheck { python, args } => gpu_check::gpu_check(&workspace, python.as_deref(), &args),
         Task::Bench { python, args } => tasks::bench(&workspace, python.as_deref(), &args),
     }
 }

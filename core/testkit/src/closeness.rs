@@ -1,6 +1,6 @@
 //! Comparisons of tensors that say where and by how much they differ.
 
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 /// How far numbers may be apart.
 #[derive(Clone, Copy, Debug)]
@@ -37,8 +37,8 @@ pub fn difference(actual: &Tensor, expected: &Tensor, tolerance: Tolerance) -> O
     if actual.numel() == 0 {
         return None;
     }
-    let actual = actual.detach().to_kind(Kind::Double).flatten(0, -1);
-    let expected = expected.detach().to_kind(Kind::Double).flatten(0, -1);
+    let actual = actual.detach().to_device(Device::Cpu).to_kind(Kind::Double).flatten(0, -1);
+    let expected = expected.detach().to_device(Device::Cpu).to_kind(Kind::Double).flatten(0, -1);
     let excess = (&actual - &expected).abs() - (expected.abs() * tolerance.relative + tolerance.absolute);
     let same = actual.eq_tensor(&expected).logical_or(&actual.isnan().logical_and(&expected.isnan()));
     let excess = excess.nan_to_num(f64::INFINITY, f64::INFINITY, f64::INFINITY).masked_fill(&same, -1.0);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 /// Named tensors of a file.
 pub type Tensors = BTreeMap<String, Tensor>;
@@ -24,6 +24,23 @@ pub fn root() -> PathBuf {
     match std::env::var_os("PRORL_FIXTURES") {
         Some(root) => workspace.join(root),
         None => workspace.join("tests/fixtures"),
+    }
+}
+
+/// Name of the device on which the cases are tried: `PRORL_TEST_DEVICE` (`cuda`), else `cpu`.
+pub fn device_name() -> String {
+    std::env::var("PRORL_TEST_DEVICE").unwrap_or_else(|_| "cpu".into())
+}
+
+/// The same as a device.
+///
+/// # Panics
+/// The name is neither `cpu` nor `cuda`.
+pub fn device() -> Device {
+    match device_name().as_str() {
+        "cpu" => Device::Cpu,
+        "cuda" => Device::Cuda(0),
+        other => panic!("PRORL_TEST_DEVICE is `{other}`, but should be cpu or cuda"),
     }
 }
 
@@ -65,7 +82,7 @@ impl Case {
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     }
 
-    /// The tensors of one of its files.
+    /// The tensors of one of its files, on the device under test.
     ///
     /// # Panics
     /// It is missing or malformed.
@@ -73,7 +90,7 @@ impl Case {
         let path = self.folder.join(file);
         let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
-        file.tensors().into_iter().map(|(name, view)| (name, tensor(&view))).collect()
+        file.tensors().into_iter().map(|(name, view)| (name, tensor(&view).to_device(device()))).collect()
     }
 }
 

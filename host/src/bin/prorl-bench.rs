@@ -33,6 +33,9 @@ struct Arguments {
     /// Measures what a call of a plugin costs, in place of the tasks.
     #[arg(long)]
     boundary: bool,
+    /// Kinds of the factors of the policy's products: float32, bf16, or both, separated by a comma.
+    #[arg(long, value_delimiter = ',', default_value = "float32", value_parser = ["float32", "bf16"])]
+    precision: Vec<String>,
     /// `cpu` or `cuda`.
     #[arg(long, default_value = "cpu")]
     device: String,
@@ -55,23 +58,31 @@ fn main() -> Result<()> {
         "cuda" => Device::Cuda(0),
         other => bail!("--device is `{other}`, but should be cpu or cuda"),
     };
-    let sizes = Sizes {
+    let sizes = |precision: &str| Sizes {
         prompts: arguments.prompts,
         group: arguments.group,
         path_items: arguments.path_items,
         repeats: arguments.repeats,
         device,
+        precision: precision.into(),
     };
     let registry = Registry::open(&arguments.plugin)?;
     if arguments.boundary {
-        prorl_host::outln!("{}", benchmark::boundary::measure(&registry, &sizes)?);
+        prorl_host::outln!("{}", benchmark::boundary::measure(&registry, &sizes("float32"))?);
         return Ok(());
     }
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    let mut ours: Vec<(&str, Vec<Timing>)> = arguments.precision.iter().map(|it| (it.as_str(), Vec::new())).collect();
+    let mut theirs = Vec::new();
     for task in benchmark::chosen(&arguments.only)? {
-        let timing = benchmark::run(&registry, &sizes, task)?;
-        prorl_host::outln!("{:9} {:9.3} s   {}", timing.name, timing.seconds, timing.what);
-        ours.push(timing);
+        for (place, (precision, timings)) in ours.iter_mut().enumerate() {
+            if place > 0 && !benchmark::runs_the_policy(task) {
+                continue;
+            }
+            let timing = benchmark::run(&registry, &sizes(precision), task)?;
+            let label = if benchmark::runs_the_policy(task) { precision } else { "float32" };
+            prorl_host::outln!("{:9} {:9.3} s   {label}: {}", timing.name, timing.seconds, timing.what);
+            timings.push(timing);
+        }
         // Task by task, so that both sides meet the machine in the same mood.
         if let Some(python) = &arguments.python {
             for timing in python_timings(python, &arguments.script, &arguments, task)? {
@@ -80,8 +91,22 @@ fn main() -> Result<()> {
             }
         }
     }
+    let shared: Vec<Timing> = ours[0].1.iter().filter(|it| !benchmark::runs_the_policy(&it.name)).cloned().collect();
+    for (_, timings) in ours.iter_mut().skip(1) {
+        timings.extend(shared.iter().cloned());
+    }
+    for (precision, timings) in &mut ours {
+        if let Some(step) = benchmark::step(timings) {
+            let rate = sizes(precision).tokens_of_a_step() as f64 / step.seconds;
+            prorl_host::outln!("step      {:9.3} s   {precision}: {}, {rate:.0} tokens/s", step.seconds, step.what);
+            timings.push(step);
+        }
+    }
+    theirs.extend(benchmark::step(&theirs));
     if arguments.python.is_some() {
-        prorl_host::outln!("\n{}", comparison(&ours, &theirs));
+        for (precision, timings) in &ours {
+            prorl_host::outln!("\n{precision} beside Python in float32\n{}", comparison(timings, &theirs));
+        }
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use prorl_sdk::algorithm::Alone;
 use prorl_sdk::prelude::*;
 use prorl_sdk::{actions, parameters};
 use prorl_testkit::closeness::{EXACT, GRADIENTS, Tolerance, VALUES, assert_close};
-use prorl_testkit::fixtures::{Case, Tensors, cases};
+use prorl_testkit::fixtures::{Case, Tensors, cases, device, device_name};
 use std::collections::HashMap;
 
 #[test]
@@ -107,7 +107,7 @@ fn create(case: &Case, sizes: &Sizes) -> ProRl {
         path: sizes.path,
         codes: None,
         codebook_size: 0,
-        device: "cpu".into(),
+        device: device_name(),
         hidden: 0,
         popularity: None,
     };
@@ -153,9 +153,9 @@ impl Golden<'_> {
             stopped.push(count < path && token(count * digits) == eos);
         }
         ScoredPaths {
-            items: Tensor::from_slice(&items).view([prompts, group, path]),
+            items: Tensor::from_slice(&items).view([prompts, group, path]).to_device(device()),
             length: length.shallow_clone(),
-            stopped: Tensor::from_slice(&stopped).view([prompts, group]),
+            stopped: Tensor::from_slice(&stopped).view([prompts, group]).to_device(device()),
             ioi: self.get("ioi").shallow_clone(),
             ior: self.get("ior").shallow_clone(),
             ctr: ctr.shallow_clone(),

@@ -3,6 +3,7 @@
 use crate::dropout::dropout;
 use crate::fused::FusedBlock;
 use crate::layout::Layout;
+use crate::precision::{add_product, product, rounded_product};
 use tch::{Kind, Tensor};
 
 /// Sizes and switches of the network in one call.
@@ -12,6 +13,8 @@ pub struct Network {
     pub heads: i64,
     pub d_kv: i64,
     pub eps: f64,
+    /// Kind of the factors of products with weights.
+    pub kind: Kind,
     /// Share of what is dropped; 0 outside training.
     pub dropout: f64,
 }
@@ -35,19 +38,22 @@ impl Network {
 
     /// `states + inner output`, one product.
     pub fn residual(&self, states: &Tensor, inner: &Tensor, weight: &Tensor) -> Tensor {
-        if self.dropout > 0.0 { states + self.dropped(inner.mm(weight)) } else { states.addmm(inner, weight) }
+        if self.dropout > 0.0 {
+            return states + self.dropped(inner.to_kind(weight.kind()).mm(weight));
+        }
+        add_product(states, inner, weight)
     }
 
     /// The feed-forward sub-layer with its residual. // [N, D]
     pub fn feed_forward(&self, states: &Tensor, block: &FusedBlock) -> Tensor {
-        let inner = self.normalise(states).linear(&block.wi, None::<&Tensor>).relu_(); // [N, d_ff]
+        let inner = rounded_product(&self.normalise(states), &block.wi).relu_(); // [N, d_ff]
         self.residual(states, &self.dropped(inner), &block.wo)
     }
 
     /// The self-attention sub-layer with its residual; `bias` is `[rows or 1, heads, T, T]`. // [N, D]
     pub fn self_attention(&self, states: &Tensor, block: &FusedBlock, bias: &Tensor, layout: &Layout) -> Tensor {
         let (rows, time) = (layout.rows, layout.time);
-        let qkv = layout.spread(&self.normalise(states).linear(&block.qkv, None::<&Tensor>));
+        let qkv = layout.spread(&product(&self.normalise(states), &block.qkv));
         let parts = self.by_head(&qkv, 3); // each [rows * heads, T, d_kv]
         let scores = parts[0].bmm(&parts[1].transpose(1, 2)).view([rows, self.heads, time, time]);
         let mixed = self.mix(scores, Some(bias), &parts[2]);

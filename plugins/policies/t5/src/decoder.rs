@@ -4,6 +4,7 @@ use crate::attention::Network;
 use crate::encoder::{Encoded, Memory};
 use crate::fused::{FusedCross, FusedStack};
 use crate::layout::Layout;
+use crate::precision::product;
 use crate::relative::{Buckets, causal_mask};
 use crate::weights::Weights;
 use tch::Tensor;
@@ -25,7 +26,7 @@ pub fn decode(
     let bias = (buckets.bias(&stack.relative_bias, 0, layout.time, layout.time) + mask).unsqueeze(0); // [1, heads, T, T]
     let embedded = Tensor::embedding(&weights.shared, &layout.pack(inputs), -1, false, false);
     let mut states = network.dropped(embedded); // [N, D]
-    for (block, memory) in FusedStack::new(stack).blocks.iter().zip(&memories) {
+    for (block, memory) in FusedStack::new(stack, network.kind).blocks.iter().zip(&memories) {
         states = network.self_attention(&states, block, &bias, layout);
         if let Some(cross) = &block.cross {
             states = attend(network, &states, cross, memory, encoded.mask.as_ref(), layout);
@@ -45,7 +46,7 @@ fn attend(
     layout: &Layout,
 ) -> Tensor {
     let prompts = memory.keys.size()[0] / network.heads;
-    let queries = layout.spread(&network.normalise(states).linear(&cross.q, None::<&Tensor>));
+    let queries = layout.spread(&product(&network.normalise(states), &cross.q));
     let queries = queries.view([prompts, -1, network.inner()]); // [B, G * T, heads * d_kv]
     let mixed = look_up(network, &queries, memory, mask); // [B, G * T, heads * d_kv]
     let mixed = layout.pack(&mixed.view([layout.rows, layout.time, network.inner()]));

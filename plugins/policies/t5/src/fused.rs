@@ -5,7 +5,7 @@
 //! scaled instead of every state. Gradients reach the original weights through these joins.
 
 use crate::weights::{Stack, Weights};
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 /// One layer's products.
 pub struct FusedBlock {
@@ -28,16 +28,19 @@ pub struct FusedStack {
 }
 
 impl FusedStack {
-    /// Joins a stack's weights.
-    pub fn new(stack: &Stack) -> Self {
+    /// Joins a stack's weights, as factors of `kind`.
+    pub fn new(stack: &Stack, kind: Kind) -> Self {
         let blocks = stack.blocks.iter().map(|block| {
             let (own, inner) = (&block.attention, &block.feed_forward);
             FusedBlock {
-                qkv: Tensor::cat(&[&own.q, &own.k, &own.v], 0) * &own.norm,
-                o: own.o.tr(),
-                cross: block.cross.as_ref().map(|cross| FusedCross { q: &cross.q * &cross.norm, o: cross.o.tr() }),
-                wi: &inner.wi * &inner.norm,
-                wo: inner.wo.tr(),
+                qkv: (Tensor::cat(&[&own.q, &own.k, &own.v], 0) * &own.norm).to_kind(kind),
+                o: own.o.tr().to_kind(kind),
+                cross: block.cross.as_ref().map(|cross| FusedCross {
+                    q: (&cross.q * &cross.norm).to_kind(kind),
+                    o: cross.o.tr().to_kind(kind),
+                }),
+                wi: (&inner.wi * &inner.norm).to_kind(kind),
+                wo: inner.wo.tr().to_kind(kind),
             }
         });
         Self { blocks: blocks.collect() }
@@ -46,8 +49,8 @@ impl FusedStack {
 
 /// Keys' and values' products of all cross attentions, after the encoder's last norm.
 // [layers * 2 * heads * d_kv, D]
-pub fn cross_keys_values(weights: &Weights) -> Tensor {
+pub fn cross_keys_values(weights: &Weights, kind: Kind) -> Tensor {
     let cross = weights.decoder.blocks.iter().filter_map(|block| block.cross.as_ref());
     let parts: Vec<&Tensor> = cross.flat_map(|cross| [&cross.k, &cross.v]).collect();
-    Tensor::cat(&parts, 0) * &weights.encoder.final_norm
+    (Tensor::cat(&parts, 0) * &weights.encoder.final_norm).to_kind(kind)
 }

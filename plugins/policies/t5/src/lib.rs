@@ -17,6 +17,7 @@ mod layout;
 mod log_probs;
 mod parameters;
 mod policy;
+mod precision;
 mod relative;
 mod sampling;
 mod stepper;
@@ -26,5 +27,6 @@ mod weights;
 
 pub use parameters::T5Parameters;
 pub use policy::T5Policy;
+pub use precision::Precision;
 
 prorl_sdk::export_plugin!();

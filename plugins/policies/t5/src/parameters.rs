@@ -1,5 +1,6 @@
 //! What a user may set of the policy.
 
+use crate::precision::Precision;
 use prorl_sdk::prelude::*;
 
 /// Sizes of the model (Raffel et al., 2020) and how it decodes; defaults are the paper's.
@@ -44,6 +45,9 @@ pub struct T5Parameters {
     /// Whether the tokens of the target carry a learned vector that tells them from the history's. Without it, as published,
     /// only their distance to the end does, which takes far more data to learn.
     pub target_embedding: bool,
+    /// Kind of the factors of the large products, in rollouts and updates alike: `float32`, or `bf16` where the processor
+    /// or GPU is faster with it. Norms, softmax, log-probabilities and weights stay float32.
+    pub precision: Precision,
     /// Allow only codes that lead to an item, and stopping only where an item would begin.
     pub constrained: bool,
 }
@@ -63,6 +67,7 @@ impl Default for T5Parameters {
             initializer_factor: 1.0,
             relative_bias_deviation: 2.0,
             target_embedding: false,
+            precision: Precision::Float32,
             constrained: true,
         }
     }

@@ -60,6 +60,7 @@ impl T5Policy {
                 heads,
                 d_kv,
                 eps,
+                kind: self.parameters.precision.kind(),
                 dropout: if training { self.parameters.dropout } else { 0.0 },
             },
             weights: &self.weights,
@@ -143,7 +144,7 @@ impl Policy for T5Policy {
     fn imitation_loss(&mut self, prompts: &Prompts, paths: &Paths) -> Result<Loss> {
         check_prompts(prompts)?;
         check_paths(prompts, paths)?;
-        Ok(Loss::new(imitation::loss(&self.call(self.training), prompts, paths)))
+        Ok(imitation::loss(&self.call(self.training), prompts, paths))
     }
 
     fn inspect(&mut self, prompts: &Prompts, paths: &Paths) -> Result<Vec<(String, Tensor)>> {

@@ -4,6 +4,7 @@ use crate::attention::Network;
 use crate::decoder::look_up;
 use crate::encoder::{Encoded, Memory};
 use crate::fused::FusedStack;
+use crate::precision::{add_product, product};
 use crate::weights::Weights;
 use tch::{Kind, Tensor};
 
@@ -31,7 +32,7 @@ impl<'a> Stepper<'a> {
         Self {
             network,
             weights,
-            fused: FusedStack::new(&weights.decoder),
+            fused: FusedStack::new(&weights.decoder, network.kind),
             memories: encoded.memories(&network, weights),
             mask: encoded.mask.as_ref().map(Tensor::shallow_clone),
             slots: None,
@@ -45,12 +46,12 @@ impl<'a> Stepper<'a> {
         let rows = tokens.size()[0];
         let mut states = self.weights.shared.index_select(0, tokens); // [rows, D]
         for (layer, (block, memory)) in self.fused.blocks.iter().zip(&self.memories).enumerate() {
-            let qkv = network.normalise(&states).linear(&block.qkv, None::<&Tensor>);
+            let qkv = product(&network.normalise(&states), &block.qkv);
             let own = past.attend(network, layer, &qkv.view([rows, 3, network.heads, network.d_kv]));
-            states = states.addmm(&own, &block.o);
+            states = add_product(&states, &own, &block.o);
             if let Some(cross) = &block.cross {
-                let queries = network.normalise(&states).linear(&cross.q, None::<&Tensor>);
-                states = states.addmm(&self.look_up(&queries, memory), &cross.o);
+                let queries = product(&network.normalise(&states), &cross.q);
+                states = add_product(&states, &self.look_up(&queries, memory), &cross.o);
             }
             states = network.feed_forward(&states, block);
         }

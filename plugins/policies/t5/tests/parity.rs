@@ -4,7 +4,7 @@
 use prorl_plugin_t5::{T5Parameters, T5Policy};
 use prorl_sdk::prelude::*;
 use prorl_testkit::closeness::{GRADIENTS, VALUES, assert_close};
-use prorl_testkit::fixtures::{Case, Tensors, cases};
+use prorl_testkit::fixtures::{Case, Tensors, cases, device, device_name};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -38,7 +38,7 @@ impl Fixture {
             path: number(&meta["beam"], "max_new_tokens") / digits,
             codes: Some(Tensor::from_slice(&codes).view([-1, digits])),
             codebook_size: size,
-            device: "cpu".into(),
+            device: device_name(),
             hidden: 0,
             popularity: None,
         };
@@ -52,7 +52,7 @@ impl Fixture {
         let labels = self.inputs["labels"].unsqueeze(1); // [B, 1, T]
         let digits = number(&self.meta, "tokens_per_item");
         let length = (labels.ne(0).sum_dim_intlist(-1, false, Kind::Int64) - 1).floor_divide_scalar(digits);
-        let items = Tensor::zeros([labels.size()[0], 1, labels.size()[2] / digits], (Kind::Int64, Device::Cpu));
+        let items = Tensor::zeros([labels.size()[0], 1, labels.size()[2] / digits], (Kind::Int64, device()));
         Paths { items, stopped: length.ones_like().to_kind(Kind::Bool), length, tokens: Some(labels) }
     }
 
@@ -129,7 +129,8 @@ fn prompts_of(input: &Tensor, items: &BTreeMap<Vec<i64>, i64>, digits: i64) -> P
         prompt.resize(longest, 0);
         history.extend(prompt);
     }
-    Prompts { history: Tensor::from_slice(&history).view([-1, longest as i64]), target: Tensor::from_slice(&target) }
+    let history = Tensor::from_slice(&history).view([-1, longest as i64]).to_device(device());
+    Prompts { history, target: Tensor::from_slice(&target).to_device(device()) }
 }
 
 #[test]
@@ -165,7 +166,7 @@ fn imitation_loss_and_gradients() {
                 path
             })
             .collect();
-        let paths = Paths::from_items(Tensor::from_slice(&paths).view([-1, 1, most]));
+        let paths = Paths::from_items(Tensor::from_slice(&paths).view([-1, 1, most]).to_device(device()));
         let loss = fixture.policy.imitation_loss(&fixture.prompts, &paths).unwrap().total;
         assert_close(&fixture.name("loss"), &loss.view(1), &fixture.expected["pretrain_loss"], VALUES);
         loss.backward();

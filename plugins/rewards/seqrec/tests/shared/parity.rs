@@ -3,7 +3,7 @@
 
 use prorl_sdk::prelude::*;
 use prorl_testkit::closeness::{EXACT, GRADIENTS, VALUES, assert_close};
-use prorl_testkit::fixtures::{Case, Tensors, cases};
+use prorl_testkit::fixtures::{Case, Tensors, cases, device_name};
 use serde_json::Value;
 
 /// Runs every case of `kind`; `parameters` reads a model's parameters from `case.json`.
@@ -42,7 +42,7 @@ fn setup(meta: &Value) -> Setup {
         path: 10,
         codes: None,
         codebook_size: 0,
-        device: "cpu".into(),
+        device: device_name(),
         hidden: 0,
         popularity: None,
     }
@@ -61,7 +61,7 @@ fn load<M: RewardModel>(model: &M, case: &Case) {
 
 fn before(values: &Tensor, width: i64, length: &Tensor) -> Tensor {
     assert_eq!(values.size()[1], width);
-    Tensor::arange(width, (Kind::Int64, Device::Cpu)).lt_tensor(&length.unsqueeze(-1)) // [N, T] bool
+    Tensor::arange(width, (Kind::Int64, length.device())).lt_tensor(&length.unsqueeze(-1)) // [N, T] bool
 }
 
 fn states_agree<M: RewardModel>(model: &mut M, inputs: &Tensors, expected: &Tensors) {
@@ -83,7 +83,7 @@ fn paths_agree<M: RewardModel>(model: &mut M, inputs: &Tensors, expected: &Tenso
     let width = items.size()[1];
     let known = &inputs["history_length"]; // [N]
     let history = items * before(items, width, known).to_kind(Kind::Int64); // [N, T]
-    let at = Tensor::arange(width, (Kind::Int64, Device::Cpu)) + known.unsqueeze(-1); // [N, T]
+    let at = Tensor::arange(width, (Kind::Int64, known.device())) + known.unsqueeze(-1); // [N, T]
     let path = items.gather(1, &at.clamp_max(width - 1), false)
         * at.lt_tensor(&inputs["item_length"].unsqueeze(-1)).to_kind(Kind::Int64); // [N, T]
     let prompts = Prompts { history, target: inputs["target"].shallow_clone() };
