@@ -33,7 +33,7 @@ fn released() -> &'static Path {
 #[test]
 fn the_core_of_today_has_a_capability_that_the_released_one_lacks() {
     assert!(capabilities::of_kind(Kind::Algorithm).any(|it| it.name == "early_stop"));
-    let frozen = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/released-core/core/sdk/src");
+    let frozen = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/released-core/frozen/sdk/src");
     for file in ["algorithm.rs", "export/adapters.rs"] {
         let of = |folder: &Path| std::fs::read_to_string(folder.join(file)).unwrap();
         assert!(!of(&frozen).contains("goes_on"), "{file}: the frozen core was edited");
