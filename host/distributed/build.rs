@@ -3,7 +3,7 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-const SOURCES: [&str; 3] = ["shim/store.cpp", "shim/group.cpp", "shim/reducer.cpp"];
+const SOURCES: [&str; 4] = ["shim/store.cpp", "shim/group.cpp", "shim/reducer.cpp", "shim/adamw.cpp"];
 
 fn main() {
     for path in ["shim", "build.rs"] {

@@ -4,6 +4,7 @@
 //! sides do the same work.
 
 pub mod boundary;
+pub mod floor;
 
 use crate::plugins::{ForeignAlgorithm, ForeignPolicy, ForeignRewardModel, Registry};
 use crate::training::adamw::{AdamW, AdamWOptions};
@@ -124,6 +125,13 @@ fn setup(sizes: &Sizes) -> Setup {
     }
 }
 
+/// Waits until the device has done what it was given.
+fn synchronise(device: Device) {
+    if let Device::Cuda(index) = device {
+        tch::Cuda::synchronize(index as i64);
+    }
+}
+
 /// Random distinct codes of 3 × 256 and a last digit.
 fn codes() -> Tensor {
     let order = Tensor::randperm(256 * 256 * 256, (Kind::Int64, Device::Cpu)).narrow(0, 0, ITEMS + 1);
@@ -185,9 +193,7 @@ impl<'a> Bench<'a> {
     }
 
     fn synchronise(&self) {
-        if let Device::Cuda(index) = self.sizes.device {
-            tch::Cuda::synchronize(index as i64);
-        }
+        synchronise(self.sizes.device);
     }
 
     fn tokens(&self) -> i64 {
@@ -225,7 +231,7 @@ impl<'a> Bench<'a> {
             let current = policy.log_probs(&prompts, &paths, &query)?;
             let log_probs = LogProbs { current, reference, behaviour: None };
             algorithm.loss(&log_probs, &batch, &progress)?.total.backward();
-            let _ = optimiser.step(1e-4);
+            let _ = optimiser.step(1e-4)?;
             Ok(())
         })
     }
@@ -242,7 +248,7 @@ impl<'a> Bench<'a> {
         self.timed("pretrain", "256 pairs".into(), || {
             optimiser.zero_grad();
             policy.imitation_loss(&prompts, &paths)?.total.backward();
-            let _ = optimiser.step(1e-4);
+            let _ = optimiser.step(1e-4)?;
             Ok(())
         })
     }
@@ -275,7 +281,7 @@ impl<'a> Bench<'a> {
             for batch in &batches {
                 optimiser.zero_grad();
                 model.loss(batch)?.total.backward();
-                let _ = optimiser.step(1e-3);
+                let _ = optimiser.step(1e-3)?;
             }
             Ok(())
         })

@@ -1,6 +1,7 @@
 //! The shim's functions: the one place of this crate that is unsafe.
 #![allow(unsafe_code)]
 
+use crate::adamw::{AdamWStep, Moving};
 use std::ffi::{CStr, CString, c_char, c_void};
 use tch::Tensor;
 
@@ -60,6 +61,16 @@ unsafe extern "C" {
     ) -> i32;
     fn prorl_reducer_backward(reducer: *mut c_void, loss: *mut c_void, reduce: bool, message: Message) -> i32;
     fn prorl_reducer_free(reducer: *mut c_void, message: Message) -> i32;
+    fn prorl_adamw(
+        parameters: *const *mut c_void,
+        gradients: *const *mut c_void,
+        first: *const *mut c_void,
+        second: *const *mut c_void,
+        count: usize,
+        number: *mut c_void,
+        step: AdamWStep,
+        message: Message,
+    ) -> i32;
 }
 
 /// Runs a call of the shim and turns its status and message into a result.
@@ -80,6 +91,25 @@ fn text(value: &str) -> Result<CString, String> {
 
 fn pointer(tensor: &Tensor) -> *mut c_void {
     tensor.as_ptr() as *mut c_void
+}
+
+/// One step of the fused AdamW.
+pub fn adamw(moving: &Moving, number: &Tensor, step: AdamWStep) -> Result<(), String> {
+    let count = moving.parameters.len();
+    for (name, list) in [("gradients", &moving.gradients), ("means", &moving.first), ("squares", &moving.second)] {
+        if list.len() != count {
+            return Err(format!("there are {count} parameters, but {} {name}", list.len()));
+        }
+    }
+    let pointers = |list: &[Tensor]| list.iter().map(pointer).collect::<Vec<_>>();
+    let (parameters, gradients) = (pointers(&moving.parameters), pointers(&moving.gradients));
+    let (first, second) = (pointers(&moving.first), pointers(&moving.second));
+    // SAFETY: the four lists hold `count` tensors that outlive the call; libtorch checks kinds, shapes and devices, and
+    // keeps references of its own where it needs them longer.
+    told(|message| unsafe {
+        let (parameters, gradients) = (parameters.as_ptr(), gradients.as_ptr());
+        prorl_adamw(parameters, gradients, first.as_ptr(), second.as_ptr(), count, pointer(number), step, message)
+    })
 }
 
 /// Owns a store of the shim.

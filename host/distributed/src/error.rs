@@ -49,6 +49,9 @@ pub enum DistributedError {
         /// What is known of the others: who is gone, who has not come.
         others: String,
     },
+    /// The fused optimiser cannot move the parameters.
+    #[error("the optimiser cannot move the parameters: {0}")]
+    Optimiser(String),
     /// Tensors lie on a GPU and this build has no NCCL.
     #[error(
         "several processes on GPUs need NCCL, and this build has none: build where nccl.h, cuda_runtime.h and \

@@ -7,6 +7,7 @@
 //!
 //! Every collective has a name, and an error says which process failed in which: see [`DistributedError`].
 
+mod adamw;
 mod calls;
 mod environment;
 mod error;
@@ -16,6 +17,7 @@ mod heartbeat;
 mod reducer;
 mod store;
 
+pub use adamw::{AdamWStep, Moving, fused_adamw};
 pub use environment::Place;
 pub use error::DistributedError;
 pub use group::ProcessGroup;

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
+use prorl_host::benchmark::floor::{self, Machine};
 use prorl_host::benchmark::{self, Sizes, Timing};
 use prorl_host::plugins::Registry;
 use prorl_host::tables::{Align, plain_text};
@@ -30,6 +31,9 @@ struct Arguments {
     /// Tasks, separated by commas; all six where absent.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
+    /// Measures the machine, too, and says how far each task is from the least time its arithmetic takes.
+    #[arg(long)]
+    floor: bool,
     /// Measures what a call of a plugin costs, in place of the tasks.
     #[arg(long)]
     boundary: bool,
@@ -103,12 +107,43 @@ fn main() -> Result<()> {
         }
     }
     theirs.extend(benchmark::step(&theirs));
+    if arguments.floor {
+        let machine = Machine::measure(device);
+        for (precision, timings) in &ours {
+            prorl_host::outln!("\n{precision}\n{}", floors(timings, &machine, &sizes(precision)));
+        }
+    }
     if arguments.python.is_some() {
         for (precision, timings) in &ours {
             prorl_host::outln!("\n{precision} beside Python in float32\n{}", comparison(timings, &theirs));
         }
     }
     Ok(())
+}
+
+fn floors(timings: &[Timing], machine: &Machine, sizes: &Sizes) -> String {
+    let mut rows = vec![["task", "GFLOP", "floor (s)", "measured (s)", "share"].map(str::to_owned).to_vec()];
+    for timing in timings {
+        let Some(operations) = floor::operations(&timing.name, sizes) else { continue };
+        let speed =
+            if benchmark::runs_the_policy(&timing.name) { machine.speed(&sizes.precision) } else { machine.float32 };
+        let least = operations / speed;
+        rows.push(vec![
+            timing.name.clone(),
+            format!("{:.1}", operations / 1e9),
+            format!("{least:.3}"),
+            format!("{:.3}", timing.seconds),
+            format!("{:.0} %", 100.0 * least / timing.seconds),
+        ]);
+    }
+    let right = Align::Right;
+    format!(
+        "a large product {:.0} GFLOP/s, with bf16 factors {:.0}; a large copy {:.1} GB/s\n{}",
+        machine.float32 / 1e9,
+        machine.bf16 / 1e9,
+        machine.bandwidth / 1e9,
+        plain_text(&rows, &[Align::Left, right, right, right, right])
+    )
 }
 
 fn python_timings(python: &Path, script: &Path, arguments: &Arguments, task: &str) -> Result<Vec<Timing>> {

@@ -3,6 +3,7 @@
 //! The same arithmetic as `torch.optim.AdamW` and `clip_grad_norm_`, on parameters that live in plugins.
 //! Its state can be saved, so that a resumed run continues as if never stopped.
 
+use prorl_distributed::{AdamWStep, DistributedError, Moving, fused_adamw};
 use tch::{Kind, Tensor, no_grad};
 use thiserror::Error;
 
@@ -72,23 +73,33 @@ impl AdamW {
         }
     }
 
-    /// Moves the parameters against their gradients; gives the gradient's global norm before clipping.
-    pub fn step(&mut self, learning_rate: f64) -> Tensor {
+    /// Moves the parameters against their gradients, all in one kernel; gives the gradient's global norm before clipping.
+    ///
+    /// # Errors
+    /// Parameters are of several kinds or devices.
+    pub fn step(&mut self, learning_rate: f64) -> Result<Tensor, DistributedError> {
         no_grad(|| {
             let norm = self.global_norm();
             self.steps += 1;
             let scale = (self.options.clip > 0.0).then(|| (self.options.clip / (&norm + 1e-6)).clamp_max(1.0));
-            let first_correction = 1.0 - self.options.beta1.powi(self.steps as i32);
-            let second_correction = (1.0 - self.options.beta2.powi(self.steps as i32)).sqrt();
-            for slot in &mut self.slots {
+            let mut moving = Moving::default();
+            for slot in &self.slots {
                 let gradient = slot.parameter.grad();
                 if !gradient.defined() {
                     continue;
                 }
-                let gradient = scale.as_ref().map_or_else(|| gradient.shallow_clone(), |scale| &gradient * scale);
-                slot.apply(&gradient, &self.options, learning_rate, first_correction, second_correction);
+                moving
+                    .gradients
+                    .push(scale.as_ref().map_or_else(|| gradient.shallow_clone(), |scale| &gradient * scale));
+                moving.parameters.push(slot.parameter.shallow_clone());
+                moving.first.push(slot.first.shallow_clone());
+                moving.second.push(slot.second.shallow_clone());
             }
-            norm
+            if let Some(parameter) = moving.parameters.first() {
+                let number = Tensor::from(self.steps as f32).to_device(parameter.device());
+                fused_adamw(&moving, &number, self.options.step(learning_rate))?;
+            }
+            Ok(norm)
         })
     }
 
@@ -132,20 +143,10 @@ impl AdamW {
     }
 }
 
-impl Slot {
-    fn apply(&mut self, gradient: &Tensor, options: &AdamWOptions, rate: f64, first: f64, second: f64) {
-        let Slot { parameter, first: mean, second: square, .. } = self;
-        if options.weight_decay > 0.0 {
-            let _ = parameter.g_mul_scalar_(1.0 - rate * options.weight_decay);
-        }
-        let _ = mean.lerp_(gradient, 1.0 - options.beta1);
-        let _ = square.g_mul_scalar_(options.beta2);
-        let _ = square.addcmul_(gradient, &(gradient * (1.0 - options.beta2)));
-        let mut denominator = square.sqrt();
-        let _ = denominator.g_div_scalar_(second);
-        let _ = denominator.g_add_scalar_(options.epsilon);
-        let _ = denominator.g_mul_scalar_(-first / rate.max(f64::MIN_POSITIVE));
-        let _ = parameter.addcdiv_(mean, &denominator);
+impl AdamWOptions {
+    fn step(&self, rate: f64) -> AdamWStep {
+        let Self { beta1, beta2, epsilon, weight_decay, .. } = *self;
+        AdamWStep { rate, beta1, beta2, weight_decay, epsilon }
     }
 }
 
@@ -163,7 +164,7 @@ mod tests {
         let x = parameter(&[1.0, -2.0]);
         let mut optimiser = AdamW::new(vec![("x".into(), x.shallow_clone())], AdamWOptions::default());
         (&x * Tensor::from_slice(&[3f32, -0.5])).sum(Kind::Float).backward();
-        let norm = optimiser.step(0.1);
+        let norm = optimiser.step(0.1).unwrap();
         assert!((norm.double_value(&[]) - 9.25f64.sqrt()).abs() < 1e-6);
         let moved = Vec::<f32>::try_from(&x.detach()).unwrap();
         assert!((moved[0] - 0.9).abs() < 1e-6 && (moved[1] + 1.9).abs() < 1e-6, "{moved:?}");
@@ -184,7 +185,7 @@ mod tests {
             square = 0.999 * square + 0.001 * gradient * gradient;
             let corrected = (square / (1.0 - 0.999f64.powi(step))).sqrt() + 1e-8;
             value = value * (1.0 - 0.01 * 0.05) - 0.01 * mean / (1.0 - 0.9f64.powi(step)) / corrected;
-            let _ = optimiser.step(0.01);
+            let _ = optimiser.step(0.01).unwrap();
         }
         assert!((x.double_value(&[0]) - value).abs() < 1e-7, "{} {value}", x.double_value(&[0]));
     }
@@ -194,7 +195,7 @@ mod tests {
         let run = |x: &Tensor, optimiser: &mut AdamW| {
             optimiser.zero_grad();
             (x * x).sum(Kind::Float).backward();
-            let _ = optimiser.step(0.01);
+            let _ = optimiser.step(0.01).unwrap();
         };
         let (a, b) = (parameter(&[1.0, 2.0]), parameter(&[1.0, 2.0]));
         let mut first = AdamW::new(vec![("x".into(), a.shallow_clone())], AdamWOptions::default());

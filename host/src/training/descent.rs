@@ -86,14 +86,14 @@ impl<'a> Descent<'a> {
         let (sum, weight) = (total(0), total(1).max(f64::MIN_POSITIVE));
         // The reducer has left the processes' mean.
         self.scale(self.processes.count() as f64 / weight);
-        let _ = self.optimiser.step(rate);
+        let _ = self.optimiser.step(rate)?;
         Ok(Tensor::from(sum / weight).to_kind(Kind::Float))
     }
 
     /// The step for a batch that is one block.
     fn descended(&mut self, loss: &Tensor, rate: f64) -> Result<Tensor> {
         loss.f_backward()?;
-        let _ = self.optimiser.step(rate);
+        let _ = self.optimiser.step(rate)?;
         Ok(loss.detach())
     }
 
@@ -186,8 +186,11 @@ impl<'a> Descent<'a> {
     }
 
     /// Moves the parameters; gives the gradient's norm. // scalar
-    pub fn apply(&mut self, rate: f64) -> Tensor {
-        self.optimiser.step(rate)
+    ///
+    /// # Errors
+    /// Parameters are of several kinds or devices.
+    pub fn apply(&mut self, rate: f64) -> Result<Tensor> {
+        Ok(self.optimiser.step(rate)?)
     }
 
     fn backward(&mut self, loss: &Tensor, last: bool) -> Result<()> {

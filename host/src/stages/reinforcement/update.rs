@@ -158,7 +158,7 @@ impl Reinforcement<'_> {
             false => self.descent.backward_of_all(&loss.total)?,
             true => self.backward_in_pieces(&loss.total, &current, &pieces)?,
         }
-        let norm = self.descent.apply(self.schedule.rate(standing.step as u64));
+        let norm = self.descent.apply(self.schedule.rate(standing.step as u64))?;
         figures.put("train/loss", value);
         figures.put("train/gradient_norm", norm.double_value(&[]));
         figures.add_metrics(&loss.metrics);
