@@ -51,7 +51,6 @@ pub fn assemble(parts: Parts, options: &ReadOptions) -> Dataset {
         seen = (1..=kept.len() as u32).collect();
         catalogue = kept;
     }
-    let users = interactions.sequences();
     let mut dataset = Dataset {
         name,
         catalogue,
@@ -59,16 +58,17 @@ pub fn assemble(parts: Parts, options: &ReadOptions) -> Dataset {
         validation: Vec::new(),
         test: Vec::new(),
         sequences: Sequences::default(),
-        users: users.len(),
+        users: 0,
         interactions: interactions.len(),
         semantic_ids,
         embeddings,
         report,
         hash,
     };
-    for (user, items) in &users {
+    interactions.each_user(|user, items| {
+        dataset.users += 1;
         add_user(&mut dataset, user, items, &seen, options);
-    }
+    });
     warn_if_empty(&mut dataset);
     dataset
 }
@@ -84,10 +84,10 @@ pub(crate) fn warn_if_empty(dataset: &mut Dataset) {
 }
 
 fn seen_items(interactions: &Interactions) -> Vec<u32> {
-    let mut items: Vec<u32> = interactions.rows().iter().map(|row| row.item).collect();
-    items.sort_unstable();
-    items.dedup();
-    items
+    let highest = interactions.rows().iter().map(|row| row.item).max().unwrap_or(0);
+    let mut seen = vec![false; highest as usize + 1];
+    interactions.rows().iter().for_each(|row| seen[row.item as usize] = true);
+    (0..=highest).filter(|&item| seen[item as usize]).collect()
 }
 
 fn add_user(dataset: &mut Dataset, user: &Arc<str>, items: &[u32], seen: &[u32], options: &ReadOptions) {
@@ -104,7 +104,8 @@ fn add_user(dataset: &mut Dataset, user: &Arc<str>, items: &[u32], seen: &[u32],
     if part == Part::Train {
         dataset.sequences.push(items.iter().copied());
     }
-    let own: HashSet<u32> = items.iter().copied().collect();
+    // Training users, nearly all of them, have no use for it.
+    let own: HashSet<u32> = items.iter().copied().filter(|_| part == Part::Test).collect();
     for cut in cuts {
         let (history, run) = (&items[cut.history], &items[cut.run.clone()]);
         // A test path is the whole run; other paths lack the run's last item, the target.

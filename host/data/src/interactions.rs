@@ -71,18 +71,16 @@ impl Interactions {
         self.keep_core(options.min_user_interactions, options.min_item_interactions, report);
     }
 
-    /// Item ids of every user that has interactions, in time order; ties keep the order of the log.
-    pub fn sequences(&self) -> Vec<(Arc<str>, Vec<u32>)> {
-        let mut timed: Vec<Vec<(f64, u32)>> = vec![Vec::new(); self.users.len()];
-        for row in &self.rows {
-            timed[row.user as usize].push((row.time, row.item));
+    /// Calls `take` with every user who has interactions, in the order in which the log first names them, and the user's
+    /// items in order of time; ties keep the log's order. Needs half as much memory again as the log.
+    pub fn each_user(mut self, mut take: impl FnMut(&Arc<str>, &[u32])) {
+        self.rows.sort_by(|a, b| a.user.cmp(&b.user).then(a.time.total_cmp(&b.time)));
+        let mut items = Vec::new();
+        for rows in self.rows.chunk_by(|a, b| a.user == b.user) {
+            items.clear();
+            items.extend(rows.iter().map(|row| row.item));
+            take(&self.users[rows[0].user as usize], &items);
         }
-        let ordered = |mut items: Vec<(f64, u32)>| {
-            items.sort_by(|a, b| a.0.total_cmp(&b.0));
-            items.into_iter().map(|(_, item)| item).collect()
-        };
-        let known = self.users.iter().cloned().zip(timed).filter(|(_, items)| !items.is_empty());
-        known.map(|(user, items)| (user, ordered(items))).collect()
     }
 
     /// Gives items the ids of another catalogue; interactions with items that left are lost.
@@ -144,7 +142,9 @@ mod tests {
     }
 
     fn sequences(log: &Interactions) -> Vec<Vec<u32>> {
-        log.sequences().into_iter().map(|(_, items)| items).collect()
+        let mut all = Vec::new();
+        log.clone().each_user(|_, items| all.push(items.to_vec()));
+        all
     }
 
     #[test]
