@@ -3,19 +3,30 @@
 use crate::tokens::Vocabulary;
 use prorl_sdk::error::{Error, Result};
 use prorl_sdk::prompts::Paths;
+use std::collections::HashMap;
 use tch::{Kind, Tensor};
 
 /// The root, before an item's first digit.
 pub const ROOT: i64 = 0;
 /// Where ended and impossible paths stay: its only choice is entry 0, for ever.
 pub const SINK: i64 = 1;
-const NONE: i32 = -1;
+const NONE: i64 = -1;
 
-/// A trie over the items' codes.
+/// Choices that a byte of [`Trie::offered`] tells of.
+const BITS: usize = 8;
+
+/// A trie over the items' codes: some forty bytes a node and twelve an edge, whatever the number of choices, so that a
+/// million items fit in the memory of a laptop.
 pub struct Trie {
-    /// Node after choosing an entry at a node (at the last digit: the item); the last column is the stop,
-    /// which the root alone offers; -1 where no item goes on so. // [nodes, codebook + 1] int32
-    children: Tensor,
+    /// `node · (codebook + 1) + choice` of all edges, ascending; the last choice is the stop, which the root alone
+    /// offers. // [edges]
+    edges: Tensor,
+    /// Node after each edge; at the last digit: the item. // [edges]
+    ends: Tensor,
+    /// Which choices a node offers, a bit each. // [nodes, W] uint8
+    offered: Tensor,
+    /// The choices of a byte that are not offered. // [256, 8] bool
+    missing: Tensor,
     /// Node before each digit of each item; padding is in the sink. // [V + 1, L]
     passed: Tensor,
     /// Choices of every node. // [nodes]
@@ -30,38 +41,32 @@ impl Trie {
     /// # Errors
     /// Two items have the same code.
     pub fn new(codes: &Tensor, codebook: i64) -> Result<Self> {
-        let (rows, digits) = (codes.size()[0] as usize, codes.size()[1] as usize);
+        let digits = codes.size()[1];
         let flat = codes.to_device(tch::Device::Cpu).to_kind(Kind::Int64).contiguous().view(-1);
-        let flat: Vec<i64> = Vec::try_from(&flat)?;
-        let width = codebook as usize + 1;
-        let mut children = vec![NONE; 2 * width];
-        children[width - 1] = SINK as i32; // root: stop
-        children[SINK as usize * width] = SINK as i32;
-        let mut passed = vec![SINK; digits];
-        for (item, code) in flat.chunks(digits).enumerate().take(rows).skip(1) {
-            let mut node = ROOT as usize;
-            for (digit, &entry) in code.iter().enumerate() {
-                passed.push(node as i64);
-                let place = node * width + entry as usize;
-                if digit + 1 == digits {
-                    if children[place] != NONE {
-                        let message = format!("items {} and {item} have the same code {code:?}", children[place]);
-                        return Err(Error::Input(message));
-                    }
-                    children[place] = item as i32;
-                } else {
-                    if children[place] == NONE {
-                        children[place] = (children.len() / width) as i32;
-                        children.resize(children.len() + width, NONE);
-                    }
-                    node = children[place] as usize;
-                }
-            }
+        let grown = Grown::of(&Vec::try_from(&flat)?, digits as usize, codebook + 1)?;
+        let mut edges: Vec<(i64, i64)> = grown.edges.into_iter().collect();
+        edges.sort_unstable();
+        let bytes = (codebook as usize + 1).div_ceil(BITS);
+        let mut offered = vec![0_u8; grown.nodes as usize * bytes];
+        let mut branches = vec![0_i64; grown.nodes as usize];
+        for (edge, _) in &edges {
+            let (node, choice) = ((edge / (codebook + 1)) as usize, (edge % (codebook + 1)) as usize);
+            offered[node * bytes + choice / BITS] |= 1 << (choice % BITS);
+            branches[node] += 1;
         }
-        let children = Tensor::from_slice(&children).view([-1, width as i64]).to(codes.device());
-        let branches = children.ge(0).sum_dim_intlist(-1, false, Kind::Int64);
-        let passed = Tensor::from_slice(&passed).view([rows as i64, -1]).to(codes.device());
-        Ok(Self { children, passed, branches, codebook, digits: digits as i64 })
+        let missing: Vec<bool> = (0..256 * BITS).map(|place| (place / BITS) >> (place % BITS) & 1 == 0).collect();
+        let (edges, ends): (Vec<i64>, Vec<i64>) = edges.into_iter().unzip();
+        let device = codes.device();
+        Ok(Self {
+            edges: Tensor::from_slice(&edges).to(device),
+            ends: Tensor::from_slice(&ends).to(device),
+            offered: Tensor::from_slice(&offered).view([-1, bytes as i64]).to(device),
+            missing: Tensor::from_slice(&missing).view([256, BITS as i64]).to(device),
+            passed: Tensor::from_slice(&grown.passed).view([-1, digits]).to(device),
+            branches: Tensor::from_slice(&branches).to(device),
+            codebook,
+            digits,
+        })
     }
 
     /// Choices at a digit: all entries, and at the first digit the stop.
@@ -71,14 +76,23 @@ impl Trie {
 
     /// Which choices no item allows. // [.., choices] bool
     pub fn forbidden(&self, nodes: &Tensor, digit: i64) -> Tensor {
-        self.children.index_select(0, nodes).narrow(1, 0, self.choices(digit)).lt(0)
+        let bytes = self.offered.index_select(0, nodes).flatten(0, -1).to_kind(Kind::Int); // [N * W]
+        let width = self.offered.size()[1] * BITS as i64;
+        let missing = self.missing.index_select(0, &bytes).view([nodes.size()[0], width]); // [N, W * 8]
+        missing.narrow(1, 0, self.choices(digit))
+    }
+
+    /// Where edges lead, given as `node · (codebook + 1) + choice`; `NONE` where there is none. // as `places`
+    fn end(&self, places: &Tensor) -> Tensor {
+        let found = places.searchsorted(&self.edges, false, false, "left", None::<&Tensor>); // as `places`
+        let found = found.clamp_max(self.edges.size()[0] - 1);
+        self.ends.take(&found).masked_fill(&self.edges.take(&found).not_equal_tensor(places), NONE)
     }
 
     /// Where a choice leads; impossible ones to the sink. At the last digit: the item.
     pub fn follow(&self, nodes: &Tensor, choice: &Tensor) -> Tensor {
-        let places = nodes * (self.codebook + 1) + choice;
-        let next = self.children.view(-1).index_select(0, &places.flatten(0, -1)).to_kind(Kind::Int64);
-        next.masked_fill(&next.lt(0), SINK).view_as(nodes)
+        let next = self.end(&(nodes * (self.codebook + 1) + choice));
+        next.masked_fill(&next.lt(0), SINK)
     }
 
     /// Nodes before the next digit, after `choice` at `digit`.
@@ -121,14 +135,47 @@ impl Trie {
         for digit in 0..self.digits {
             let entry = tokens.select(-1, digit) - vocabulary.first(digit);
             known = known.logical_and(&entry.ge(0).logical_and(&entry.lt(self.codebook)));
-            let place = &node * (self.codebook + 1) + entry.clamp(0, self.codebook - 1);
-            node = self.children.view(-1).index_select(0, &place.flatten(0, -1)).to_kind(Kind::Int64).view_as(&first);
+            node = self.end(&(&node * (self.codebook + 1) + entry.clamp(0, self.codebook - 1)));
             known = known.logical_and(&node.ge(0));
             if digit + 1 < self.digits {
                 node = node.masked_fill(&known.logical_not(), SINK);
             }
         }
         node * known.to_kind(Kind::Int64)
+    }
+}
+
+/// A trie while it grows.
+struct Grown {
+    /// Where `node · width + choice` leads.
+    edges: HashMap<i64, i64>,
+    /// Nodes before the digits of all items, one item after the other.
+    passed: Vec<i64>,
+    nodes: i64,
+}
+
+impl Grown {
+    /// The trie of codes one after the other, row 0 for padding, with `width` choices.
+    fn of(codes: &[i64], digits: usize, width: i64) -> Result<Self> {
+        let edges = HashMap::from([(ROOT * width + width - 1, SINK), (SINK * width, SINK)]);
+        let mut grown = Self { edges, passed: vec![SINK; digits], nodes: 2 };
+        for (item, code) in codes.chunks(digits).enumerate().skip(1) {
+            let mut node = ROOT;
+            for (digit, &entry) in code.iter().enumerate() {
+                grown.passed.push(node);
+                let edge = node * width + entry;
+                if digit + 1 == digits {
+                    if let Some(other) = grown.edges.insert(edge, item as i64) {
+                        return Err(Error::Input(format!("items {other} and {item} have the same code {code:?}")));
+                    }
+                } else {
+                    let next = *grown.edges.entry(edge).or_insert(grown.nodes);
+                    grown.nodes = grown.nodes.max(next + 1);
+                    node = next;
+                }
+            }
+        }
+        Ok(grown)
     }
 }
 

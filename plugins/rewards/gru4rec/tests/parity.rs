@@ -14,5 +14,6 @@ fn numbers_are_recboles() {
         hidden: integer(meta, "hidden_size"),
         layers: integer(meta, "num_layers"),
         dropout: number(meta, "dropout_prob"),
+        ..Gru4RecParameters::default()
     });
 }

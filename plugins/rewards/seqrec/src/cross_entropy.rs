@@ -11,9 +11,12 @@ use tch::{Kind, Tensor, no_grad_guard};
 /// Mean cross-entropy of `states` `[M, D]` against `targets` `[M]` over all rows of `embedding`
 /// `[V + 1, D]`; differentiable once in both where `states` requires gradient. 0 if `M` is. // scalar
 pub fn mean(states: &Tensor, embedding: &Tensor, targets: &Tensor) -> Tensor {
-    let rows = chunks::rows(embedding.size()[0], states.device());
+    let rows = chunks::rows(embedding.size()[0], states.device()).max(LEAST_ROWS);
     mean_by(states, embedding, targets, rows)
 }
+
+/// Rows that make a product with all items worth while, however many these are.
+const LEAST_ROWS: i64 = 32;
 
 /// The same with `rows` rows at a time.
 fn mean_by(states: &Tensor, embedding: &Tensor, targets: &Tensor, rows: i64) -> Tensor {

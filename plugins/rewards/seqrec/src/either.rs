@@ -74,6 +74,13 @@ impl SequenceEncoder for Either {
         }
     }
 
+    fn negatives(&self) -> i64 {
+        match self {
+            Self::Sasrec(encoder) => encoder.negatives(),
+            Self::Gru4rec(encoder) => encoder.negatives(),
+        }
+    }
+
     fn window(&self) -> Option<i64> {
         match self {
             Self::Sasrec(encoder) => encoder.window(),

@@ -25,6 +25,11 @@ pub trait SequenceEncoder: Sized + Send {
     /// Most items it can read at once; `None` if there is no limit.
     fn window(&self) -> Option<i64>;
 
+    /// Items drawn for each training step to compare with; 0 for all items.
+    fn negatives(&self) -> i64 {
+        0
+    }
+
     /// The state after every prefix of `items` `[N, T]`, right-padded with 0 and at most `window` wide;
     /// states at padding are arbitrary. `training` switches dropout on. // [N, T, D]
     fn states(&self, items: &Tensor, training: bool) -> Tensor;

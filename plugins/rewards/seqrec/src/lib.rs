@@ -19,6 +19,7 @@ pub mod model;
 pub mod paths;
 pub mod prefixes;
 pub mod rank;
+pub mod sampled_softmax;
 pub mod sasrec;
 pub mod sequences;
 

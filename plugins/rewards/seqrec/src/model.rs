@@ -1,7 +1,7 @@
 //! A reward model made of an encoder.
 
 use crate::encoder::SequenceEncoder;
-use crate::{cross_entropy, details, paths, prefixes, sequences};
+use crate::{cross_entropy, details, paths, prefixes, sampled_softmax, sequences};
 use prorl_sdk::error::{Error, Result};
 use prorl_sdk::loss::Loss;
 use prorl_sdk::parameters::Parameters;
@@ -75,11 +75,15 @@ impl<E: SequenceEncoder> RewardModel for SequenceModel<E> {
         let labels = labels.gather(1, &last, false).flatten(0, -1); // [N * T']
         let labelled = labels.nonzero().squeeze_dim(-1); // [M]
         let states = self.encoder.states(&items, self.training).flatten(0, 1); // [N * T', D]
-        let loss = cross_entropy::mean(
-            &states.index_select(0, &labelled),
-            self.encoder.item_embedding(),
-            &labels.index_select(0, &labelled),
-        );
+        let (states, labels) = (states.index_select(0, &labelled), labels.index_select(0, &labelled)); // [M, D], [M]
+        let embedding = self.encoder.item_embedding();
+        let loss = match self.encoder.negatives() {
+            0 => cross_entropy::mean(&states, embedding, &labels),
+            count => {
+                let negatives = sampled_softmax::draw(count, embedding); // [K]
+                sampled_softmax::mean(&states, embedding, &labels, &negatives)
+            }
+        };
         Ok(Loss::new(loss).mean_of(labelled.size()[0]))
     }
 

@@ -11,7 +11,45 @@ use tch::{Kind, Tensor};
 pub fn of_targets(states: &Tensor, embedding: &Tensor, targets: &Tensor) -> (Tensor, Tensor) {
     let real = embedding.narrow(0, 1, embedding.size()[0] - 1); // [V, D]
     let rows = chunks::rows(real.size()[0], states.device());
-    of_targets_by(states, &real, &(targets - 1), rows)
+    if rows >= LEAST_ROWS {
+        return of_targets_by(states, &real, &(targets - 1), rows);
+    }
+    let columns = chunks::rows(LEAST_ROWS, states.device());
+    of_targets_by_tiles(states, &real, &(targets - 1), LEAST_ROWS, columns)
+}
+
+/// Rows that make a product with all items worth while: with fewer, reading the items takes longer than the arithmetic.
+const LEAST_ROWS: i64 = 128;
+
+/// The same in tiles of `rows` states and `columns` items: of a large catalogue, each item is read once, and never are
+/// all scores of a state held. // [M], [M]
+fn of_targets_by_tiles(states: &Tensor, items: &Tensor, targets: &Tensor, rows: i64, columns: i64) -> (Tensor, Tensor) {
+    let own = (states * items.index_select(0, targets)).sum_dim_intlist(-1, true, None); // [M, 1]
+    let total = own.full_like(f64::NEG_INFINITY); // [M, 1] ln Σ exp(score) so far
+    let likelier = own.zeros_like(); // [M, 1]
+    for (first, width) in chunks::ranges(items.size()[0], columns) {
+        let tile = items.narrow(0, first, width).tr(); // [D, C]
+        for (start, rows) in chunks::ranges(states.size()[0], rows) {
+            let part = |whole: &Tensor| whole.narrow(0, start, rows);
+            let mut scores = part(states).mm(&tile); // [R, C]
+            put_own(&mut scores, &part(&own), &(part(targets).unsqueeze(-1) - first));
+            let mut total = part(&total); // [R, 1]
+            total.copy_(&total.logaddexp(&scores.logsumexp(-1, true)));
+            let mut likelier = part(&likelier); // [R, 1]
+            likelier += scores.gt_tensor_(&part(&own)).sum_dim_intlist(-1, true, None);
+        }
+    }
+    ((own - total).squeeze_dim(-1), likelier.squeeze_dim(-1).to_kind(Kind::Int64) + 1)
+}
+
+/// Where a tile holds a row's own target: the very score that the others are compared with, whose last bit a product of
+/// another shape may round otherwise. `column` `[R, 1]` may lie outside.
+fn put_own(scores: &mut Tensor, own: &Tensor, column: &Tensor) {
+    let width = scores.size()[1];
+    let inside = column.ge(0).logical_and(&column.lt(width)); // [R, 1]
+    let column = column.clamp(0, width - 1); // [R, 1]
+    let value = own.where_self(&inside, &scores.gather(1, &column, false)); // [R, 1]
+    let _ = scores.scatter_(1, &column, &value);
 }
 
 /// The same with `rows` rows at a time, among all columns of `items` `[V, D]`.
@@ -49,6 +87,19 @@ mod tests {
         let expected = Tensor::from_slice(&[(2.0f32 / 8.0).ln()]);
         assert_close("log-probability", &log_prob, &expected, VALUES);
         assert_eq!(rank, Tensor::from_slice(&[2i64]));
+    }
+
+    #[test]
+    fn tiles_of_states_and_items_give_the_same() {
+        let options = (Kind::Float, Device::Cpu);
+        let (states, items) = (Tensor::randn([13, 8], options), Tensor::randn([50, 8], options));
+        let targets = Tensor::randint(50, [13], (Kind::Int64, Device::Cpu));
+        let whole = of_targets_by(&states, &items, &targets, 13);
+        for (rows, columns) in [(1, 1), (4, 7), (100, 100)] {
+            let tiles = of_targets_by_tiles(&states, &items, &targets, rows, columns);
+            assert_close("log-probability", &tiles.0, &whole.0, VALUES);
+            assert_close("rank", &tiles.1, &whole.1, EXACT);
+        }
     }
 
     #[test]

@@ -52,6 +52,10 @@ impl SequenceEncoder for Encoder {
         &self.item_embedding
     }
 
+    fn negatives(&self) -> i64 {
+        self.parameters.negatives
+    }
+
     fn window(&self) -> Option<i64> {
         None
     }

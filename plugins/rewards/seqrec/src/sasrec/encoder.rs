@@ -60,6 +60,10 @@ impl SequenceEncoder for Encoder {
         &self.item_embedding
     }
 
+    fn negatives(&self) -> i64 {
+        self.parameters.negatives
+    }
+
     fn window(&self) -> Option<i64> {
         Some(self.parameters.max_length)
     }

@@ -33,6 +33,10 @@ pub struct SasRecParameters {
     /// Standard deviation of fresh weights, at least 0.
     #[schemars(range(min = 0.0))]
     pub initial_deviation: f64,
+    /// Items that a training step compares with: so many drawn anew for every step, the same for all its positions; 0: all
+    /// items, as RecBole. With hundreds of thousands of items, a few thousand cost a hundredth and learn as much.
+    #[schemars(range(min = 0))]
+    pub negatives: i64,
 }
 
 impl Default for SasRecParameters {
@@ -46,6 +50,7 @@ impl Default for SasRecParameters {
             attention_dropout: 0.5,
             max_length: 50,
             initial_deviation: 0.02,
+            negatives: 0,
         }
     }
 }
@@ -60,6 +65,7 @@ impl Parameters for SasRecParameters {
         in_range("attention_dropout", self.attention_dropout, 0.0..1.0)?;
         in_range("max_length", self.max_length, 1..)?;
         in_range("initial_deviation", self.initial_deviation, 0.0..)?;
+        in_range("negatives", self.negatives, 0..)?;
         if self.hidden % self.heads != 0 {
             return Err(Error::Parameters(format!(
                 "`hidden` is {}, but should be a multiple of `heads` ({})",
