@@ -3,6 +3,8 @@
 //! Of every sequence the last item is the test, the one before it validation, the rest is learnt; ranks are
 //! among all items; the epoch with the best validation MRR@10 is kept (method, section 4).
 
+mod users;
+
 use crate::artefacts::key;
 use crate::checkpoint;
 use crate::plugins::ForeignRewardModel;
@@ -16,17 +18,19 @@ use crate::truth::{self, Truth};
 use crate::workbench::Workbench;
 use anyhow::{Context, Result, bail};
 use prorl_sdk::export::description::Kind;
-use prorl_sdk::reward_model::Sequences;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Instant;
 use tch::{Device, Kind as Scalar, Tensor, no_grad};
+use users::Users;
 
 /// Ranking figures by name, e.g. `recall@10`.
 pub type Ranking = BTreeMap<String, f64>;
 
-/// Sequences evaluated at once: bounds the scores held to this many rows of `V + 1`.
+/// Most sequences evaluated at once.
 const EVALUATION_BATCH: usize = 512;
+/// Most scores held at once, 256 MiB of them: of a large catalogue, fewer sequences are evaluated at once.
+const EVALUATION_SCORES: usize = 1 << 26;
 
 /// A trained model and how well it predicts.
 pub struct TrainedReward {
@@ -84,7 +88,7 @@ pub fn trained(bench: &Workbench, name: &str) -> Result<TrainedReward> {
 fn train(bench: &Workbench, name: &str, model: &mut ForeignRewardModel) -> Result<Value> {
     let settings = &bench.settings.reward_training;
     let started = Instant::now();
-    let users = Users::new(&bench.dataset.sequences, settings.max_length as usize, bench.device)?;
+    let users = Users::of(bench)?;
     let options = AdamWOptions { weight_decay: settings.weight_decay, clip: settings.clip, ..Default::default() };
     let mut descent =
         Descent::new(&bench.processes, model.parameters()?, Vec::new(), options, bench.settings.micro_batch)?;
@@ -148,7 +152,8 @@ fn epoch_loss(
 fn rank(processes: &Processes, model: &mut ForeignRewardModel, users: &Users, held_out: i64) -> Result<Ranking> {
     let rows: Vec<u32> = processes.share(users.len() as usize).map(|row| row as u32).collect();
     let mut ranks = Vec::with_capacity(rows.len());
-    for rows in rows.chunks(EVALUATION_BATCH) {
+    let batch = (EVALUATION_SCORES / users.catalogue().max(1)).clamp(1, EVALUATION_BATCH);
+    for rows in rows.chunks(batch) {
         let (items, next) = users.held_out(rows, held_out);
         let found = no_grad(|| -> Result<Tensor> {
             let scores = model.next_item_scores(&items)?; // [N, V + 1]
@@ -178,78 +183,13 @@ pub fn ranking(ranks: &[i64]) -> Ranking {
     figures
 }
 
-/// Users' sequences as tensors, for leave-one-out.
-struct Users {
-    items: Tensor,     // [U, T + 2] right-padded
-    length: Tensor,    // [U] with the two held-out items
-    lengths: Vec<i64>, // the same, for cutting batches to their longest
-}
-
-impl Users {
-    fn new(sequences: &prorl_data::Sequences, longest: usize, device: Device) -> Result<Self> {
-        let kept: Vec<&[u32]> = sequences.iter().filter(|items| items.len() >= 3).collect();
-        let all = sequences.iter().count();
-        if kept.is_empty() {
-            bail!("none of the {all} sequences has the three items that leave-one-out needs");
-        }
-        if kept.len() < all {
-            log::info!("{} of {all} sequences have fewer than three items and are left out", all - kept.len());
-        }
-        // The held-out items come on top of the longest sequence that the model sees.
-        let width = kept.iter().map(|items| items.len()).max().unwrap_or(0).min(longest + 1);
-        let mut rows = vec![0i64; kept.len() * width];
-        let mut lengths = Vec::with_capacity(kept.len());
-        for (row, items) in rows.chunks_mut(width).zip(&kept) {
-            let tail = &items[items.len().saturating_sub(width)..];
-            row.iter_mut().zip(tail).for_each(|(slot, &item)| *slot = i64::from(item));
-            lengths.push(tail.len() as i64);
-        }
-        let items = Tensor::from_slice(&rows).reshape([kept.len() as i64, width as i64]).to_device(device);
-        Ok(Self { items, length: Tensor::from_slice(&lengths).to_device(device), lengths })
-    }
-
-    fn len(&self) -> u32 {
-        self.lengths.len() as u32
-    }
-
-    fn select(&self, rows: &[u32]) -> (Tensor, Tensor) {
-        let longest = rows.iter().map(|&row| self.lengths[row as usize]).max().unwrap_or(1);
-        let rows: Vec<i64> = rows.iter().map(|&row| i64::from(row)).collect();
-        let rows = Tensor::from_slice(&rows).to_device(self.items.device());
-        (self.items.index_select(0, &rows).narrow(1, 0, longest), self.length.index_select(0, &rows))
-    }
-
-    /// All positions of the learnt part, each with the item that follows.
-    fn training(&self, rows: &[u32]) -> Sequences {
-        let (items, length) = self.select(rows); // [N, T], [N]
-        let longest = items.size()[1];
-        let learnt = (length - 2).unsqueeze(-1); // [N, 1]
-        let positions = Tensor::arange(longest, (Scalar::Int64, items.device())); // [T]
-        let items = &items * positions.lt_tensor(&learnt); // [N, T]
-        let labels = Tensor::cat(&[&items.slice(1, 1, None, 1), &items.narrow(1, 0, 1).zeros_like()], 1);
-        let width = (longest - 2).max(1);
-        Sequences { items: items.narrow(1, 0, width), labels: labels.narrow(1, 0, width) }
-    }
-
-    /// Prefixes that end before a held-out item, and that item.
-    fn held_out(&self, rows: &[u32], held_out: i64) -> (Tensor, Tensor) {
-        let (items, length) = self.select(rows);
-        let place = (length - 1 - held_out).unsqueeze(-1); // [N, 1]
-        let positions = Tensor::arange(items.size()[1], (Scalar::Int64, items.device()));
-        let next = items.gather(1, &place, false).squeeze_dim(-1); // [N]
-        let prefix = &items * positions.lt_tensor(&place); // [N, T]
-        (prefix.narrow(1, 0, (items.size()[1] - 1).max(1)), next)
-    }
-}
-
 /// The true users of a generated world, who need no training; their leave-one-out figures are about the best
 /// that a model of sequences can reach.
 fn true_users(bench: &Workbench) -> Result<TrainedReward> {
     let Some(world) = &bench.world else { bail!("there is no truth of data that were not generated") };
     let truth = Truth::new(world, &bench.dataset, bench.settings.data.history as usize, bench.device)?;
     let mut model = truth.into_evaluator();
-    let longest = bench.settings.reward_training.max_length as usize;
-    let test = rank(&bench.processes, &mut model, &Users::new(&bench.dataset.sequences, longest, bench.device)?, 0)?;
+    let test = rank(&bench.processes, &mut model, &Users::of(bench)?, 0)?;
     Ok(TrainedReward { name: truth::NAME.into(), model, details: true, test, seconds: 0.0 })
 }
 
@@ -277,27 +217,5 @@ mod tests {
         assert_eq!(figures["precision@10"], 0.05);
         assert!((figures["mrr@10"] - 1.1 / 4.0).abs() < 1e-12);
         assert!((figures["ndcg@10"] - (1.0 + 1.0 / 11f64.log2()) / 4.0).abs() < 1e-12);
-    }
-
-    fn users() -> Users {
-        let items = Tensor::from_slice(&[1i64, 2, 3, 4, 5, 6, 7, 8, 0, 0]).reshape([2, 5]);
-        Users { items, length: Tensor::from_slice(&[5i64, 3]), lengths: vec![5, 3] }
-    }
-
-    #[test]
-    fn training_never_sees_the_held_out_items() {
-        let batch = users().training(&[0, 1]);
-        assert_eq!(Vec::<i64>::try_from(batch.items.flatten(0, -1)).unwrap(), [1, 2, 3, 6, 0, 0]);
-        assert_eq!(Vec::<i64>::try_from(batch.labels.flatten(0, -1)).unwrap(), [2, 3, 0, 0, 0, 0]);
-    }
-
-    #[test]
-    fn validation_and_test_hold_out_one_item_each() {
-        let (prefix, next) = users().held_out(&[0, 1], 1);
-        assert_eq!(Vec::<i64>::try_from(prefix.flatten(0, -1)).unwrap(), [1, 2, 3, 0, 6, 0, 0, 0]);
-        assert_eq!(Vec::<i64>::try_from(next).unwrap(), [4, 7]);
-        let (prefix, next) = users().held_out(&[0, 1], 0);
-        assert_eq!(Vec::<i64>::try_from(prefix.flatten(0, -1)).unwrap(), [1, 2, 3, 4, 6, 7, 0, 0]);
-        assert_eq!(Vec::<i64>::try_from(next).unwrap(), [5, 8]);
     }
 }
