@@ -27,31 +27,45 @@ pub struct Judge<'a> {
 /// Prompts decoded at once during validation.
 const VALIDATION_BATCH: i64 = 128;
 
-/// Mean IoI of the best of the beams that the settings ask for, on `prompts`.
+/// What a reward model says of a policy's beams on validation prompts; means over the prompts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Validation {
+    /// IoI of the beam with the largest, nats.
+    pub ioi_max: f64,
+    /// IoI of the likeliest beam, nats.
+    pub ioi: f64,
+    /// CTR of the likeliest beam.
+    pub ctr: f64,
+}
+
+/// Judges the beams that the settings ask for, on `prompts`.
 ///
 /// # Errors
 /// A plugin fails.
-pub fn greedy_gain(
+pub fn validate(
     bench: &Workbench,
     policy: &mut ForeignPolicy,
     judge: &mut Judge<'_>,
     prompts: &Prompts,
-) -> Result<f64> {
+) -> Result<Validation> {
     let decoding = Decoding::beam(bench.settings.evaluation.beams);
     let share = bench.processes.share(prompts.len() as usize);
     let own = prompts.narrow(share.start as i64, share.len() as i64);
-    let mut total = 0.0;
+    let mut totals = [0.0; 3];
     for start in (0..own.len()).step_by(VALIDATION_BATCH as usize) {
         let part = own.narrow(start, VALIDATION_BATCH.min(own.len() - start));
-        let gain = no_grad(|| -> Result<f64> {
+        let sums = no_grad(|| -> Result<[f64; 3]> {
             let paths = policy.rollout(&part, &decoding)?.paths();
             let scores = judge.model.score_paths(&part, &paths)?;
             let reaction = path_metrics::reaction(&paths, &scores, i64::MAX);
-            Ok(reaction.ioi.amax(1, false).sum(Kind::Double).double_value(&[]))
+            let sum = |values: Tensor| values.sum(Kind::Double).double_value(&[]);
+            let likeliest = |values: &Tensor| sum(values.select(1, 0));
+            Ok([sum(reaction.ioi.amax(1, false)), likeliest(&reaction.ioi), likeliest(&reaction.ctr)])
         })?;
-        total += gain;
+        totals.iter_mut().zip(sums).for_each(|(total, sum)| *total += sum);
     }
-    Ok(bench.processes.sum(total, "validation")? / prompts.len().max(1) as f64)
+    let mean = |total| Ok::<_, anyhow::Error>(bench.processes.sum(total, "validation")? / prompts.len().max(1) as f64);
+    Ok(Validation { ioi_max: mean(totals[0])?, ioi: mean(totals[1])?, ctr: mean(totals[2])? })
 }
 
 /// Validation prompts with targets drawn at random, as test prompts have them; the same for every policy.

@@ -8,7 +8,7 @@ use crate::processes::Processes;
 use crate::progress::Progress;
 use crate::random_streams::{seed_torch, shuffled, stream};
 use crate::settings::schema::ImitationSelection;
-use crate::stages::evaluation::{Judge, greedy_gain};
+use crate::stages::evaluation::{Judge, validate};
 use crate::training::adamw::AdamWOptions;
 use crate::training::descent::Descent;
 use crate::training::schedule::Schedule;
@@ -171,7 +171,7 @@ fn score(bench: &Workbench, policy: &mut ForeignPolicy, validation: &Examples, j
     match settings.select {
         ImitationSelection::Ioi => {
             let rows: Vec<u32> = (0..validation.len().min(settings.validation_prompts as usize) as u32).collect();
-            greedy_gain(bench, policy, judge, &validation.prompts(&rows))
+            Ok(validate(bench, policy, judge, &validation.prompts(&rows))?.ioi_max)
         }
         ImitationSelection::Loss => Ok(-validation_loss(&bench.processes, policy, validation)?),
     }

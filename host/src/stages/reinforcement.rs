@@ -9,6 +9,7 @@ mod batches;
 mod checkpoints;
 mod figures;
 mod rollouts;
+mod selection;
 mod update;
 
 use crate::metric_log::MetricLog;
@@ -17,7 +18,7 @@ use crate::processes::Whole;
 use crate::progress::Progress;
 use crate::run_folder::RunFolder;
 use crate::settings::schema::{Rl, RlSelection};
-use crate::stages::evaluation::{Judge, greedy_gain, validation_prompts};
+use crate::stages::evaluation::{Judge, validate, validation_prompts};
 use crate::training::adamw::AdamWOptions;
 use crate::training::descent::Descent;
 use crate::training::schedule::Schedule;
@@ -34,6 +35,7 @@ use prorl_sdk::prompts::{Paths, Prompts};
 use prorl_sdk::reward_model::PathScores;
 use prorl_sdk::rewards;
 use prorl_sdk::setup::Setup;
+use selection::Selection;
 use serde_json::Value;
 use tch::{Tensor, no_grad};
 
@@ -64,11 +66,20 @@ pub struct Reinforcement<'a> {
 pub fn train(
     bench: &Workbench,
     policy: &mut ForeignPolicy,
-    reference: ForeignPolicy,
-    judge: Judge<'_>,
+    mut reference: ForeignPolicy,
+    mut judge: Judge<'_>,
     run: &RunFolder,
     log: &mut MetricLog,
 ) -> Result<Vec<Value>> {
+    let validation = validation_prompts(bench, bench.settings.rl.validation_prompts as usize);
+    let before = match &validation {
+        // Of the reference and not of the policy, which may be taken up in the middle of its training.
+        Some(prompts) if bench.settings.rl.select == RlSelection::Clickable => {
+            Some(validate(bench, &mut reference, &mut judge, prompts)?)
+        }
+        _ => None,
+    };
+    let selection = Selection::new(&bench.settings.rl, before);
     let mut stage = Reinforcement::new(bench, policy, reference, judge)?;
     let description = &bench.registry.find(ComponentKind::Algorithm, &bench.settings.algo.name)?.description;
     log.declare(&declarations())?;
@@ -76,7 +87,6 @@ pub fn train(
     let mut checkpoints = Checkpoints::new(run, stage.settings, &bench.processes)?;
     let (start, mut curve) = checkpoints.resume(&mut stage)?;
     log.rewind("rl", start)?;
-    let validation = validation_prompts(bench, stage.settings.validation_prompts as usize);
     let mut progress =
         Progress::new(&format!("rl {}", bench.settings.algo.name), stage.schedule.steps, "steps").resumed_at(start);
     let mut epoch_figures = EpochFigures::new();
@@ -93,24 +103,27 @@ pub fn train(
         progress.advance(1);
         epoch_figures.add(&figures);
         let last = step + 1 == stage.schedule.steps;
-        if last || stage.batches.epoch_of(step + 1) != epoch {
-            let due = last || (epoch + 1) % stage.settings.validate_every.max(1) as u64 == 0;
-            let score = match &validation {
-                Some(prompts) if due => Some(greedy_gain(bench, stage.policy, &mut stage.judge, prompts)?),
-                _ => None,
-            };
-            if let Some(score) = score {
-                log.write("rl", step, epoch, &[("validation/ioi_max".to_owned(), score)])?;
+        let ends_epoch = last || stage.batches.epoch_of(step + 1) != epoch;
+        let found = match &validation {
+            Some(prompts) if last || selection.is_due(step, epoch, ends_epoch) => {
+                Some(validate(bench, stage.policy, &mut stage.judge, prompts)?)
             }
-            curve.push(epoch_figures.finish(epoch, step, score));
-            checkpoints.keep_best(&stage, step, score)?;
+            _ => None,
+        };
+        if let Some(found) = &found {
+            let figures = [("ioi_max", found.ioi_max), ("ioi", found.ioi), ("ctr", found.ctr)];
+            log.write("rl", step, epoch, &figures.map(|(name, value)| (format!("validation/{name}"), value)))?;
+            checkpoints.keep_best(&stage, step, selection.score(found))?;
+        }
+        if ends_epoch {
+            curve.push(epoch_figures.finish(epoch, step, found.map(|found| found.ioi_max)));
         }
         if last || (step + 1) % stage.settings.checkpoint_every.max(1) as u64 == 0 {
             checkpoints.save(&stage, step + 1, &curve)?;
         }
     }
     progress.finish();
-    if stage.settings.select == RlSelection::Best {
+    if !selection.takes_last() {
         checkpoints.take_best(&mut stage)?;
     }
     Ok(curve)

@@ -127,6 +127,9 @@ pub struct Rl {
     /// Epochs from one validation to the next.
     #[schemars(range(min = 1))]
     pub validate_every: i64,
+    /// Steps from one validation to the next; 0: at the ends of epochs, as `validate_every` says.
+    #[schemars(range(min = 0))]
+    pub validate_steps: i64,
     /// Most prompts of a validation.
     #[schemars(range(min = 1))]
     pub validation_prompts: i64,
@@ -138,6 +141,9 @@ pub struct Rl {
     pub keep_checkpoints: i64,
     /// Which policy is evaluated in the end.
     pub select: RlSelection,
+    /// `clickable`: share of the CTR before training that may be lost.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub click_loss: f64,
 }
 
 /// The learning rate after warm-up.
@@ -182,8 +188,11 @@ pub enum RlSelection {
     /// That of the last step.
     #[default]
     Last,
-    /// That of the best validation.
+    /// That of the validation with the largest `ioi_max`.
     Best,
+    /// That of the validation with the largest `ioi` among those whose `ctr` is at most `click_loss` below the policy's
+    /// before training: the furthest that one gets while steps stay clickable.
+    Clickable,
 }
 
 /// Where a training prompt's target comes from.
@@ -253,10 +262,12 @@ impl Default for Rl {
             top_k: 0,
             top_p: 1.0,
             validate_every: 1,
+            validate_steps: 0,
             validation_prompts: 512,
             checkpoint_every: 50,
             keep_checkpoints: 2,
             select: RlSelection::Last,
+            click_loss: 0.05,
         }
     }
 }

@@ -71,6 +71,7 @@ impl Checkpoints {
     pub fn take_best(&self, stage: &mut Reinforcement<'_>) -> Result<()> {
         stage.bench.processes.meet("the best policy is written")?;
         if !self.store.names()?.iter().any(|name| name == BEST) {
+            log::warn!("no validation found a policy that `rl.select` would take; the last one is taken");
             return Ok(());
         }
         let saved = self.store.load(BEST)?;

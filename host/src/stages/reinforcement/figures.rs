@@ -33,6 +33,9 @@ pub fn declarations() -> Vec<MetricDeclaration> {
         mean("time/reward", "s", "Seconds to judge them.").down(),
         mean("time/update", "s", "Seconds to learn from them.").down(),
         mean("validation/ioi_max", "nats", "Best gain of the beams, mean over validation prompts.").up(),
+        mean("validation/ioi", "nats", "Gain of the likeliest beam, mean over validation prompts.").up(),
+        mean("validation/ctr", "", "Mean click probability of the likeliest beam's items, over validation prompts.")
+            .up(),
     ]
 }
 
