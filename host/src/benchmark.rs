@@ -5,6 +5,12 @@
 
 pub mod boundary;
 pub mod floor;
+pub mod growth;
+pub mod history;
+pub mod interactions;
+pub mod memory;
+pub mod python;
+pub mod report;
 
 use crate::plugins::{ForeignAlgorithm, ForeignPolicy, ForeignRewardModel, Registry};
 use crate::training::adamw::{AdamW, AdamWOptions};
@@ -18,12 +24,8 @@ use serde_json::json;
 use std::time::Instant;
 use tch::{Device, Kind, Tensor, no_grad};
 
-/// Items of the catalogue, as ML-1M's.
-const ITEMS: i64 = 3_883;
 /// Items of a history, as the paper's.
 const HISTORY: i64 = 10;
-/// Most items of a path, as the paper's.
-const PATH: i64 = 10;
 /// Sequences and labelled positions of one epoch of a reward model on ML-1M.
 const EPOCH: (i64, i64) = (6_771, 66_613);
 
@@ -36,6 +38,10 @@ pub struct Sizes {
     pub group: i64,
     /// Items of every path.
     pub path_items: i64,
+    /// Most items of a path.
+    pub longest: i64,
+    /// Items of the catalogue.
+    pub items: i64,
     /// Measurements, of which the median counts.
     pub repeats: usize,
     /// Where the work is done.
@@ -45,6 +51,20 @@ pub struct Sizes {
 }
 
 impl Sizes {
+    /// Those of the Python comparison: ML-1M's catalogue, the paper's paths.
+    pub fn of_the_comparison(device: Device) -> Self {
+        Self {
+            prompts: 32,
+            group: 16,
+            path_items: 3,
+            longest: 10,
+            items: 3_883,
+            repeats: 5,
+            device,
+            precision: "float32".into(),
+        }
+    }
+
     /// Tokens that one step draws, or learns from.
     pub fn tokens_of_a_step(&self) -> i64 {
         self.prompts * self.group * (4 * self.path_items + 1)
@@ -60,6 +80,8 @@ pub struct Timing {
     pub seconds: f64,
     /// What was done.
     pub what: String,
+    /// Most bytes that the process held meanwhile, where the system tells.
+    pub peak: Option<u64>,
 }
 
 struct Bench<'a> {
@@ -70,13 +92,15 @@ struct Bench<'a> {
 
 type Task = for<'a, 'b> fn(&'a Bench<'b>) -> Result<Timing>;
 
-const TASKS: [(&str, Task); 6] = [
+/// The six, and what only [`growth`] looks at: `train`, a step of a reward model with sampled items.
+const TASKS: [(&str, Task); 7] = [
     ("sample", |it| it.sample()),
     ("update", |it| it.update()),
     ("pretrain", |it| it.pretrain()),
     ("beam", |it| it.beam()),
     ("reward", |it| it.reward()),
     ("sasrec", |it| it.sasrec()),
+    ("train", |it| it.train()),
 ];
 
 /// The tasks named in `only`, or all six, in their order.
@@ -84,7 +108,7 @@ const TASKS: [(&str, Task); 6] = [
 /// # Errors
 /// A name is no task's.
 pub fn chosen(only: &[String]) -> Result<Vec<&'static str>> {
-    let names: Vec<&str> = TASKS.iter().map(|(name, _)| *name).collect();
+    let names: Vec<&str> = TASKS[..6].iter().map(|(name, _)| *name).collect();
     if let Some(unknown) = only.iter().find(|wanted| !names.contains(&wanted.as_str())) {
         bail!("`{unknown}` is no task; the tasks are {}", names.join(", "));
     }
@@ -93,14 +117,15 @@ pub fn chosen(only: &[String]) -> Result<Vec<&'static str>> {
 
 /// Whether a task runs the policy, and so depends on its precision.
 pub fn runs_the_policy(task: &str) -> bool {
-    !matches!(task, "reward" | "sasrec")
+    !matches!(task, "reward" | "sasrec" | "train")
 }
 
 /// Sampling, judging and learning: one step of RL, of the tasks measured, where all three are among them.
 pub fn step(timings: &[Timing]) -> Option<Timing> {
     let seconds = |name: &str| timings.iter().find(|it| it.name == name).map(|it| it.seconds);
     let parts = [seconds("sample")?, seconds("reward")?, seconds("update")?];
-    Some(Timing { name: "step".into(), seconds: parts.iter().sum(), what: "sample, reward and update".into() })
+    let peak = timings.iter().filter(|it| it.name != "sasrec").filter_map(|it| it.peak).max();
+    Some(Timing { name: "step".into(), seconds: parts.iter().sum(), what: "sample, reward and update".into(), peak })
 }
 
 /// Times one task.
@@ -114,10 +139,10 @@ pub fn run(registry: &Registry, sizes: &Sizes, task: &str) -> Result<Timing> {
 
 fn setup(sizes: &Sizes) -> Setup {
     Setup {
-        items: ITEMS,
+        items: sizes.items,
         history: HISTORY,
-        path: PATH,
-        codes: Some(codes().to_device(sizes.device)),
+        path: sizes.longest,
+        codes: Some(codes(sizes.items).to_device(sizes.device)),
         codebook_size: 256,
         device: crate::workbench::device_name(sizes.device),
         hidden: 0,
@@ -133,8 +158,8 @@ fn synchronise(device: Device) {
 }
 
 /// Random distinct codes of 3 × 256 and a last digit.
-fn codes() -> Tensor {
-    let order = Tensor::randperm(256 * 256 * 256, (Kind::Int64, Device::Cpu)).narrow(0, 0, ITEMS + 1);
+fn codes(items: i64) -> Tensor {
+    let order = Tensor::randperm(256 * 256 * 256, (Kind::Int64, Device::Cpu)).narrow(0, 0, items + 1);
     let digit = |place: i64| order.floor_divide_scalar(256i64.pow(place as u32)).remainder(256);
     let codes = Tensor::stack(&[digit(2), digit(1), digit(0), order.ones_like()], 1); // [V + 1, 4]
     let _ = codes.get(0).zero_();
@@ -148,7 +173,7 @@ impl<'a> Bench<'a> {
     }
 
     fn items(&self, size: &[i64]) -> Tensor {
-        Tensor::randint_low(1, ITEMS + 1, size, (Kind::Int64, self.sizes.device))
+        Tensor::randint_low(1, self.sizes.items + 1, size, (Kind::Int64, self.sizes.device))
     }
 
     fn prompts(&self, count: i64) -> Prompts {
@@ -157,10 +182,10 @@ impl<'a> Bench<'a> {
 
     /// Paths that hold exactly as many items as asked for, then stop.
     fn paths(&self, prompts: i64, group: i64) -> Paths {
-        let count = self.sizes.path_items;
-        let items = self.items(&[prompts, group, count]).constant_pad_nd([0, PATH - count]);
+        let Sizes { path_items: count, longest, .. } = *self.sizes;
+        let items = self.items(&[prompts, group, count]).constant_pad_nd([0, longest - count]);
         let length = Tensor::full([prompts, group], count, (Kind::Int64, self.sizes.device));
-        let stopped = length.lt(PATH);
+        let stopped = length.lt(longest);
         Paths { items, length, stopped, tokens: None }
     }
 
@@ -170,8 +195,8 @@ impl<'a> Bench<'a> {
         Ok(policy)
     }
 
-    fn reward_model(&self) -> Result<ForeignRewardModel> {
-        Ok(self.registry.reward_model("sasrec", &json!({}), &self.setup)?)
+    fn reward_model(&self, negatives: i64) -> Result<ForeignRewardModel> {
+        Ok(self.registry.reward_model("sasrec", &json!({ "negatives": negatives }), &self.setup)?)
     }
 
     fn algorithm(&self) -> Result<ForeignAlgorithm> {
@@ -179,6 +204,7 @@ impl<'a> Bench<'a> {
     }
 
     fn timed(&self, name: &str, what: String, mut task: impl FnMut() -> Result<()>) -> Result<Timing> {
+        memory::forget_peak();
         task()?;
         let mut seconds = Vec::new();
         for _ in 0..self.sizes.repeats.max(1) {
@@ -189,7 +215,7 @@ impl<'a> Bench<'a> {
             seconds.push(started.elapsed().as_secs_f64());
         }
         seconds.sort_by(f64::total_cmp);
-        Ok(Timing { name: name.into(), seconds: seconds[seconds.len() / 2], what })
+        Ok(Timing { name: name.into(), seconds: seconds[seconds.len() / 2], what, peak: memory::peak() })
     }
 
     fn synchronise(&self) {
@@ -211,9 +237,10 @@ impl<'a> Bench<'a> {
         let (mut policy, mut reference, mut algorithm) = (self.policy()?, self.policy()?, self.algorithm()?);
         let prompts = self.prompts(self.sizes.prompts);
         let paths = self.paths(self.sizes.prompts, self.sizes.group);
-        let advantages =
-            Tensor::randn([self.sizes.prompts, self.sizes.group, PATH + 1], (Kind::Float, self.sizes.device))
-                * paths.acts().to_kind(Kind::Float);
+        let advantages = Tensor::randn(
+            [self.sizes.prompts, self.sizes.group, self.sizes.longest + 1],
+            (Kind::Float, self.sizes.device),
+        ) * paths.acts().to_kind(Kind::Float);
         let batch = Batch {
             items: paths.items.shallow_clone(),
             length: paths.length.shallow_clone(),
@@ -241,8 +268,8 @@ impl<'a> Bench<'a> {
         policy.set_training(true)?;
         let prompts = self.prompts(256);
         let lengths = Tensor::arange(256, (Kind::Int64, self.sizes.device)).remainder(3) + 1; // [256]
-        let positions = Tensor::arange(PATH, (Kind::Int64, self.sizes.device));
-        let items = self.items(&[256, PATH]) * positions.lt_tensor(&lengths.unsqueeze(-1)); // [256, P]
+        let positions = Tensor::arange(self.sizes.longest, (Kind::Int64, self.sizes.device));
+        let items = self.items(&[256, self.sizes.longest]) * positions.lt_tensor(&lengths.unsqueeze(-1)); // [256, P]
         let paths = Paths::from_items(items.unsqueeze(1));
         let mut optimiser = AdamW::new(policy.parameters()?, AdamWOptions { clip: 1.0, ..Default::default() });
         self.timed("pretrain", "256 pairs".into(), || {
@@ -261,7 +288,7 @@ impl<'a> Bench<'a> {
     }
 
     fn reward(&self) -> Result<Timing> {
-        let mut model = self.reward_model()?;
+        let mut model = self.reward_model(0)?;
         model.set_training(false)?;
         let prompts = self.prompts(self.sizes.prompts);
         let paths = self.paths(self.sizes.prompts, self.sizes.group);
@@ -271,7 +298,7 @@ impl<'a> Bench<'a> {
     }
 
     fn sasrec(&self) -> Result<Timing> {
-        let mut model = self.reward_model()?;
+        let mut model = self.reward_model(0)?;
         model.set_training(true)?;
         let (sequences, positions) = EPOCH;
         let batches = epoch_batches(sequences, positions, self);
@@ -286,7 +313,25 @@ impl<'a> Bench<'a> {
             Ok(())
         })
     }
+
+    fn train(&self) -> Result<Timing> {
+        let (negatives, sequences) = SAMPLED;
+        let mut model = self.reward_model(negatives)?;
+        model.set_training(true)?;
+        let size = [sequences, EPOCH.1 / EPOCH.0];
+        let batch = Sequences { items: self.items(&size), labels: self.items(&size) };
+        let mut optimiser = AdamW::new(model.parameters()?, AdamWOptions::default());
+        self.timed("train", format!("{sequences} sequences, {negatives} sampled items"), || {
+            optimiser.zero_grad();
+            model.loss(&batch)?.total.backward();
+            let _ = optimiser.step(1e-3)?;
+            Ok(())
+        })
+    }
 }
+
+/// Items that a step of `train` compares with, and sequences of the data set's usual length that it reads.
+const SAMPLED: (i64, i64) = (2_048, 64);
 
 /// Sequences whose labelled positions add up to `positions`, in batches of about 2,048 of them.
 fn epoch_batches(sequences: i64, positions: i64, bench: &Bench<'_>) -> Vec<Sequences> {

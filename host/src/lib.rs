@@ -8,6 +8,7 @@ pub mod benchmark;
 pub mod checkpoint;
 pub mod command_line;
 pub mod comparison;
+mod drawing;
 mod durable;
 pub mod evaluation;
 pub mod examples;

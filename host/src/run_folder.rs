@@ -10,6 +10,7 @@
 
 mod manifest;
 
+pub(crate) use manifest::utc_time;
 pub use manifest::{Git, LIBTORCH_VERSION, Machine, Manifest, PluginOrigin, Resumption};
 
 use crate::artefacts::hash_bytes;

@@ -6,6 +6,7 @@ mod libtorch;
 mod lock;
 mod pip;
 mod python_torch;
+mod revisions;
 mod setup;
 mod tasks;
 mod unpack;
@@ -54,11 +55,17 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
         args: Vec<OsString>,
     },
-    /// Build and run the benchmarks
+    /// Build and run the benchmarks; figures are kept in benchmarks/history.jsonl
     Bench {
         /// A Python with torch, to measure the original side by side
         #[arg(long, value_name = "PATH")]
         python: Option<PathBuf>,
+        /// Build this revision, too, and run both by turns
+        #[arg(long, value_name = "REVISION", conflicts_with = "python")]
+        against: Option<String>,
+        /// Time the hot kernels alone, with criterion
+        #[arg(long, conflicts_with_all = ["python", "against"])]
+        kernels: bool,
         /// Passed on to `prorl-bench`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
         args: Vec<OsString>,
@@ -84,7 +91,9 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Check => tasks::check(&workspace),
         Task::Ci => tasks::ci(&workspace),
         Task::GpuCheck { python, args } => gpu_check::gpu_check(&workspace, python.as_deref(), &args),
-        Task::Bench { python, args } => tasks::bench(&workspace, python.as_deref(), &args),
+        Task::Bench { kernels: true, args, .. } => tasks::kernels(&workspace, &args),
+        Task::Bench { against: Some(revision), args, .. } => revisions::compare(&workspace, &revision, &args),
+        Task::Bench { python, args, .. } => tasks::bench(&workspace, python.as_deref(), &args),
     }
 }
 
@@ -121,6 +130,6 @@ mod tests {
     #[test]
     fn bench_tells_its_python_from_what_it_passes_on() {
         let parsed = Arguments::try_parse_from(["xtask", "bench", "--python", "/p", "--steps", "2"]);
-        assert!(matches!(parsed, Ok(Arguments { task: Task::Bench { python: Some(_), args } }) if args.len() == 2));
+        assert!(matches!(parsed, Ok(Arguments { task: Task::Bench { python: Some(_), args, .. } }) if args.len() == 2));
     }
 }

@@ -57,7 +57,11 @@ pub fn ci(workspace: &Workspace) -> Result<()> {
     test(workspace, &[])
 }
 
-/// The benchmarks: `prorl-bench` with `--python` and the arguments as they came.
+/// Where figures of the benchmarks are kept.
+const HISTORY: &str = "benchmarks/history.jsonl";
+
+/// The benchmarks: `prorl-bench` with `--python` and the arguments as they came. Figures of the six tasks are kept, unless
+/// the arguments ask for something else than those.
 pub fn bench(workspace: &Workspace, python: Option<&Path>, args: &[OsString]) -> Result<()> {
     let libtorch = setup::libtorch(workspace)?;
     build(workspace, &libtorch)?;
@@ -65,6 +69,18 @@ pub fn bench(workspace: &Workspace, python: Option<&Path>, args: &[OsString]) ->
     if let Some(python) = python {
         bench.arg("--python").arg(python);
     }
+    let other = ["--growth", "--boundary", "--history", "--only", "--help"];
+    if !args.iter().any(|arg| other.iter().any(|it| arg.to_string_lossy().starts_with(it))) {
+        bench.args(["--history", HISTORY]);
+    }
+    run(bench.args(args).with(&libtorch)?)
+}
+
+/// The hot kernels alone, by criterion.
+pub fn kernels(workspace: &Workspace, args: &[OsString]) -> Result<()> {
+    let libtorch = setup::libtorch(workspace)?;
+    let mut bench = workspace.cargo(["bench", "-p", "prorl-seqrec", "--bench", "scores"]);
+    bench.args(["-p", "prorl-plugin-t5", "--bench", "policy", "--"]);
     run(bench.args(args).with(&libtorch)?)
 }
 

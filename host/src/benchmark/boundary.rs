@@ -77,7 +77,7 @@ pub fn measure(registry: &Registry, sizes: &Sizes) -> Result<Boundary> {
         black_box(&mut flag).set_training(black_box(true));
         Ok(())
     })?;
-    let mut model = bench.reward_model()?;
+    let mut model = bench.reward_model(0)?;
     let through = seconds_a_call(sizes.repeats, || Ok(model.set_training(black_box(true))?))?;
     let setup = prorl_sdk::setup::Setup { hidden: 1, ..super::setup(sizes) };
     let mut algorithm = registry.algorithm("ppo", &json!({}), &setup)?;

@@ -3,7 +3,7 @@
 //! A multiplication with its addition counts two operations. Embeddings, norms, softmax, masks and dropout are not
 //! counted: they move bytes, and what they take is what a task is above its floor.
 
-use super::{HISTORY, ITEMS, PATH, Sizes};
+use super::{HISTORY, Sizes};
 use std::time::Instant;
 use tch::{Device, Kind, Tensor};
 
@@ -76,7 +76,7 @@ fn quickest(device: Device, mut call: impl FnMut()) -> f64 {
 
 /// Operations of a task of these sizes, by its name; none where it is no task.
 pub fn operations(task: &str, sizes: &Sizes) -> Option<f64> {
-    let Sizes { prompts, group, path_items, .. } = *sizes;
+    let Sizes { prompts, group, path_items, items, .. } = *sizes;
     let tokens = t5::DIGITS * path_items + 1;
     let forward = prompts * (encoder() + group * decoder(tokens));
     let products = match task {
@@ -87,17 +87,27 @@ pub fn operations(task: &str, sizes: &Sizes) -> Option<f64> {
         "pretrain" => WITH_BACKWARD * 256 * (encoder() + decoder(t5::DIGITS * 2 + 1)),
         "beam" => 64 * (encoder() + 10 * decoder(tokens)),
         "reward" => {
-            let read = prompts * group * (HISTORY + PATH);
-            read * reader(HISTORY + PATH) + prompts * group * (path_items + 1) * scores()
+            let read = prompts * group * (HISTORY + path_items);
+            read * reader(HISTORY + path_items) + prompts * group * (path_items + 1) * scores(items)
         }
         "sasrec" => {
             let (sequences, positions) = super::EPOCH;
-            WITH_BACKWARD * positions * (reader(positions / sequences) + scores())
+            WITH_BACKWARD * positions * (reader(positions / sequences) + scores(items))
         }
         "step" => return ["sample", "reward", "update"].iter().map(|part| operations(part, sizes)).sum(),
         _ => return None,
     };
     Some(2.0 * products as f64)
+}
+
+/// Least seconds of a task in a precision.
+pub fn least(task: &str, precision: &str, sizes: &Sizes, machine: &Machine) -> Option<f64> {
+    if task != "step" {
+        return Some(operations(task, sizes)? / machine.speed(precision));
+    }
+    // What judges paths computes in float32 whatever the policy does.
+    let parts = [("sample", precision), ("reward", "float32"), ("update", precision)];
+    parts.iter().map(|(part, precision)| least(part, precision, sizes, machine)).sum()
 }
 
 /// Tokens of a prompt: history, target, end.
@@ -125,8 +135,8 @@ fn reader(length: i64) -> i64 {
 }
 
 /// Multiplications of a state with all items.
-fn scores() -> i64 {
-    sasrec::WIDTH * (ITEMS + 1)
+fn scores(items: i64) -> i64 {
+    sasrec::WIDTH * (items + 1)
 }
 
 #[cfg(test)]
@@ -135,7 +145,7 @@ mod tests {
     use super::*;
 
     fn sizes() -> Sizes {
-        Sizes { prompts: 32, group: 16, path_items: 3, repeats: 1, device: Device::Cpu, precision: "float32".into() }
+        Sizes::of_the_comparison(Device::Cpu)
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use super::cells::Outcome;
 use super::statistics::mean;
-use anyhow::{Result, anyhow};
-use plotters::prelude::*;
+use crate::drawing::{self, Axes};
+use anyhow::Result;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -52,7 +52,7 @@ pub fn draw(outcomes: &[Outcome], order: &[String], reinforce: Option<&str>, fol
         let lines: Vec<(&str, Vec<(f64, f64)>)> =
             order.iter().filter_map(|name| Some((name.as_str(), points(&logs, name, metric, reinforce)?))).collect();
         if !lines.is_empty() {
-            chart(&folder.join(format!("{file}.svg")), heading, &lines)?;
+            drawing::lines(&folder.join(format!("{file}.svg")), heading, Axes::linear("step"), &lines)?;
         }
     }
     Ok(())
@@ -105,39 +105,6 @@ fn smoothed(series: &Series) -> Vec<(f64, f64)> {
             (mean(&steps), mean(&values))
         })
         .collect()
-}
-
-fn chart(path: &Path, heading: &str, lines: &[(&str, Vec<(f64, f64)>)]) -> Result<()> {
-    let failed = |error: &dyn std::fmt::Display| anyhow!("drawing {}: {error}", path.display());
-    let all = || lines.iter().flat_map(|(_, points)| points.iter().copied());
-    let last = all().map(|(step, _)| step).fold(1.0, f64::max);
-    let (low, high) = all().fold((f64::MAX, f64::MIN), |(low, high), (_, value)| (low.min(value), high.max(value)));
-    let margin = ((high - low) * 0.05).max(1e-6);
-    let root = SVGBackend::new(path, (720, 420)).into_drawing_area();
-    root.fill(&WHITE).map_err(|error| failed(&error))?;
-    let mut chart = ChartBuilder::on(&root)
-        .caption(heading, ("sans-serif", 18))
-        .margin(10)
-        .x_label_area_size(36)
-        .y_label_area_size(56)
-        .build_cartesian_2d(0.0..last, low - margin..high + margin)
-        .map_err(|error| failed(&error))?;
-    chart.configure_mesh().x_desc("step").light_line_style(WHITE).draw().map_err(|error| failed(&error))?;
-    for (index, (name, points)) in lines.iter().enumerate() {
-        let colour = Palette99::pick(index).to_rgba();
-        chart
-            .draw_series(LineSeries::new(points.iter().copied(), colour.stroke_width(2)))
-            .map_err(|error| failed(&error))?
-            .label(*name)
-            .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 16, y)], colour.stroke_width(2)));
-    }
-    chart
-        .configure_series_labels()
-        .background_style(WHITE.mix(0.8))
-        .border_style(BLACK.mix(0.3))
-        .draw()
-        .map_err(|error| failed(&error))?;
-    root.present().map_err(|error| failed(&error))
 }
 
 #[cfg(test)]

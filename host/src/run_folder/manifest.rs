@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 /// The libtorch that tch 0.24 binds.
-pub const LIBTORCH_VERSION: &str = "2.11.0";
+pub use prorl_abi::hello::LIBTORCH_VERSION;
 
 /// The contents of `manifest.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -145,7 +145,7 @@ impl Git {
 }
 
 /// Now, in UTC, fit for a file name: `2026-11-23T06-20-00`.
-pub(super) fn utc_time() -> String {
+pub(crate) fn utc_time() -> String {
     let now = jiff::Timestamp::now();
     now.strftime("%Y-%m-%dT%H-%M-%S").to_string()
 }
