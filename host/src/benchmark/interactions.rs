@@ -31,7 +31,7 @@ pub fn write(folder: &Path, count: u64) -> Result<()> {
     let mut file = open("item")?;
     writeln!(file, "item_id:token\tclass:token_seq")?;
     for item in 0..items {
-        writeln!(file, "{item}\tclass {}", item % ATTRIBUTES)?;
+        writeln!(file, "{item}\tc{}", item % ATTRIBUTES)?;
     }
     file.flush()?;
     let mut file = open("inter")?;
