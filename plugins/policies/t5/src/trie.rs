@@ -23,10 +23,11 @@ pub struct Trie {
     edges: Tensor,
     /// Node after each edge; at the last digit: the item. // [edges]
     ends: Tensor,
-    /// Which choices a node offers, a bit each. // [nodes, W] uint8
+    /// Which choices a node offers: choice `c` is bit `c / W` of byte `c mod W`, so that unpacking runs along bytes. //
+    /// [nodes, W] uint8
     offered: Tensor,
-    /// The choices of a byte that are not offered. // [256, 8] bool
-    missing: Tensor,
+    /// Each bit alone. // [8, 1] uint8
+    bits: Tensor,
     /// Node before each digit of each item; padding is in the sink. // [V + 1, L]
     passed: Tensor,
     /// Choices of every node. // [nodes]
@@ -51,17 +52,17 @@ impl Trie {
         let mut branches = vec![0_i64; grown.nodes as usize];
         for (edge, _) in &edges {
             let (node, choice) = ((edge / (codebook + 1)) as usize, (edge % (codebook + 1)) as usize);
-            offered[node * bytes + choice / BITS] |= 1 << (choice % BITS);
+            offered[node * bytes + choice % bytes] |= 1 << (choice / bytes);
             branches[node] += 1;
         }
-        let missing: Vec<bool> = (0..256 * BITS).map(|place| (place / BITS) >> (place % BITS) & 1 == 0).collect();
+        let bits: Vec<u8> = (0..BITS).map(|bit| 1 << bit).collect();
         let (edges, ends): (Vec<i64>, Vec<i64>) = edges.into_iter().unzip();
         let device = codes.device();
         Ok(Self {
             edges: Tensor::from_slice(&edges).to(device),
             ends: Tensor::from_slice(&ends).to(device),
             offered: Tensor::from_slice(&offered).view([-1, bytes as i64]).to(device),
-            missing: Tensor::from_slice(&missing).view([256, BITS as i64]).to(device),
+            bits: Tensor::from_slice(&bits).view([-1, 1]).to(device),
             passed: Tensor::from_slice(&grown.passed).view([-1, digits]).to(device),
             branches: Tensor::from_slice(&branches).to(device),
             codebook,
@@ -76,9 +77,8 @@ impl Trie {
 
     /// Which choices no item allows. // [.., choices] bool
     pub fn forbidden(&self, nodes: &Tensor, digit: i64) -> Tensor {
-        let bytes = self.offered.index_select(0, nodes).flatten(0, -1).to_kind(Kind::Int); // [N * W]
-        let width = self.offered.size()[1] * BITS as i64;
-        let missing = self.missing.index_select(0, &bytes).view([nodes.size()[0], width]); // [N, W * 8]
+        let bytes = self.offered.index_select(0, nodes).unsqueeze(1); // [N, 1, W]
+        let missing = bytes.bitwise_and_tensor(&self.bits).eq(0).flatten(1, 2); // [N, 8 * W]
         missing.narrow(1, 0, self.choices(digit))
     }
 
