@@ -46,7 +46,7 @@ fn nccl(workspace: &Workspace, libtorch: &Libtorch) -> Result<()> {
 }
 
 fn bench(workspace: &Workspace, args: &[OsString]) -> Command {
-    let mut bench = workspace.binary("prorl-bench");
+    let mut bench = workspace.bench();
     bench.args(["--device", "cuda"]).args(BATCH).args(args);
     bench
 }

@@ -2,7 +2,7 @@
 
 use crate::command::run;
 use crate::setup::{self, Libtorch};
-use crate::workspace::{WithLibtorch, Workspace};
+use crate::workspace::{WAITING, WithLibtorch, Workspace};
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -30,7 +30,7 @@ pub fn compare(workspace: &Workspace, revision: &str, args: &[OsString]) -> Resu
         // Who comes first changes, so that neither always finds the caches warm.
         for ours in [round % 2 == 0, round % 2 == 1] {
             if ours {
-                time(workspace.binary("prorl-bench").args(args).with(&libtorch)?, &mut now)?;
+                time(workspace.bench().args(args).with(&libtorch)?, &mut now)?;
             } else {
                 time(other.bench().args(args).with(&libtorch)?, &mut then)?;
             }
@@ -66,7 +66,7 @@ impl Other {
 
     fn bench(&self) -> Command {
         let mut command = Command::new(self.target.join("release/prorl-bench"));
-        command.current_dir(&self.tree);
+        command.current_dir(&self.tree).env_remove(WAITING);
         command
     }
 }

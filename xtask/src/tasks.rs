@@ -2,7 +2,7 @@
 
 use crate::command::run;
 use crate::setup::{self, Libtorch};
-use crate::workspace::{WithLibtorch, Workspace};
+use crate::workspace::{WAITING, WithLibtorch, Workspace};
 use anyhow::{Context, Result, bail};
 use std::ffi::OsString;
 use std::path::Path;
@@ -65,7 +65,7 @@ const HISTORY: &str = "benchmarks/history.jsonl";
 pub fn bench(workspace: &Workspace, python: Option<&Path>, args: &[OsString]) -> Result<()> {
     let libtorch = setup::libtorch(workspace)?;
     build(workspace, &libtorch)?;
-    let mut bench = workspace.cargo(["run", "--release", "-p", "prorl-host", "--bin", "prorl-bench", "--"]);
+    let mut bench = workspace.bench();
     if let Some(python) = python {
         bench.arg("--python").arg(python);
     }
@@ -80,7 +80,7 @@ pub fn bench(workspace: &Workspace, python: Option<&Path>, args: &[OsString]) ->
 pub fn kernels(workspace: &Workspace, args: &[OsString]) -> Result<()> {
     let libtorch = setup::libtorch(workspace)?;
     let mut bench = workspace.cargo(["bench", "-p", "prorl-seqrec", "--bench", "scores"]);
-    bench.args(["-p", "prorl-plugin-t5", "--bench", "policy", "--"]);
+    bench.env(WAITING, "active").args(["-p", "prorl-plugin-t5", "--bench", "policy", "--"]);
     run(bench.args(args).with(&libtorch)?)
 }
 

@@ -7,6 +7,9 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// How threads of libtorch wait for each other: `.cargo/config.toml` lets them sleep, so that tests run side by side.
+pub const WAITING: &str = "OMP_WAIT_POLICY";
+
 /// The clone that `cargo xtask` was called in.
 pub struct Workspace {
     /// The folder of the root `Cargo.toml`.
@@ -43,6 +46,13 @@ impl Workspace {
     /// A command that runs one of the project's release binaries in the root.
     pub fn binary(&self, name: &str) -> Command {
         self.command(self.release.join(name).into_os_string())
+    }
+
+    /// The benchmark, whose threads wait for each other as they do without cargo.
+    pub fn bench(&self) -> Command {
+        let mut command = self.binary("prorl-bench");
+        command.env_remove(WAITING);
+        command
     }
 
     /// A command in the root without what cargo told this program about itself, so that a cargo
