@@ -40,6 +40,8 @@ impl Stopwatch {
         let seconds = started.elapsed().as_secs_f64();
         log::info!("{stage}: {seconds:.1} s");
         self.0.push((stage.into(), seconds));
+        // The next stage needs other amounts.
+        prorl_distributed::release_freed_memory();
         Ok(result)
     }
 

@@ -71,6 +71,8 @@ unsafe extern "C" {
         step: AdamWStep,
         message: Message,
     ) -> i32;
+    fn prorl_memory_keep(message: Message) -> i32;
+    fn prorl_memory_release();
 }
 
 /// Runs a call of the shim and turns its status and message into a result.
@@ -91,6 +93,19 @@ fn text(value: &str) -> Result<CString, String> {
 
 fn pointer(tensor: &Tensor) -> *mut c_void {
     tensor.as_ptr() as *mut c_void
+}
+
+/// Sets the C library up to keep memory that is freed.
+pub fn keep_memory() -> Result<(), String> {
+    // SAFETY: the shim only sets options of the C library, which guards them, and a variable of the environment; callers
+    // are told to call before there are other threads, which alone could read the environment meanwhile.
+    told(|message| unsafe { prorl_memory_keep(message) })
+}
+
+/// Gives freed memory back to the system.
+pub fn release_memory() {
+    // SAFETY: the C library does this under its own locks, and touches free memory alone.
+    unsafe { prorl_memory_release() }
 }
 
 /// One step of the fused AdamW.

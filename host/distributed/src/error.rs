@@ -52,6 +52,9 @@ pub enum DistributedError {
     /// The fused optimiser cannot move the parameters.
     #[error("the optimiser cannot move the parameters: {0}")]
     Optimiser(String),
+    /// The C library does not keep freed memory.
+    #[error("freed memory is not kept for the next tensor, which costs time: {0}")]
+    Memory(String),
     /// Tensors lie on a GPU and this build has no NCCL.
     #[error(
         "several processes on GPUs need NCCL, and this build has none: build where nccl.h, cuda_runtime.h and \

@@ -14,6 +14,7 @@ mod error;
 mod gather;
 mod group;
 mod heartbeat;
+mod memory;
 mod reducer;
 mod store;
 
@@ -21,6 +22,7 @@ pub use adamw::{AdamWStep, Moving, fused_adamw};
 pub use environment::Place;
 pub use error::DistributedError;
 pub use group::ProcessGroup;
+pub use memory::{keep_freed_memory, release_freed_memory};
 pub use reducer::Reducer;
 pub use store::Store;
 

@@ -2,8 +2,10 @@
 
 use std::fs;
 
-/// Forgets the most memory that this process has held so far; without effect where the system cannot.
+/// Forgets the most memory that this process has held so far, and what it keeps for the next tensor; without effect where
+/// the system cannot.
 pub fn forget_peak() {
+    prorl_distributed::release_freed_memory();
     // "5" resets the high-water mark, see proc_pid_clear_refs(5).
     let _ = fs::write("/proc/self/clear_refs", "5");
 }

@@ -67,7 +67,10 @@ impl Python {
             command.arg(flag).arg(value.to_string());
         }
         // The library path that finds this program's libtorch would give Python another one than its own.
-        command.env_remove("LD_LIBRARY_PATH").stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.env_remove("LD_LIBRARY_PATH");
+        // Nor is Python to get the huge pages that this program asked for.
+        command.env_remove("THP_MEM_ALLOC_ENABLE");
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
 }

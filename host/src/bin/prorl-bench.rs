@@ -81,6 +81,7 @@ impl Arguments {
 }
 
 fn main() -> Result<()> {
+    prorl_distributed::keep_freed_memory()?;
     let arguments = Arguments::parse();
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).format_timestamp(None).init();
     tch::set_num_threads(arguments.threads);
