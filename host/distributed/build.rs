@@ -3,8 +3,8 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-const SOURCES: [&str; 5] =
-    ["shim/store.cpp", "shim/group.cpp", "shim/reducer.cpp", "shim/adamw.cpp", "shim/memory.cpp"];
+const SOURCES: [&str; 6] =
+    ["shim/store.cpp", "shim/group.cpp", "shim/reducer.cpp", "shim/adamw.cpp", "shim/memory.cpp", "shim/products.cpp"];
 
 fn main() {
     for path in ["shim", "build.rs"] {

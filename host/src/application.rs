@@ -138,6 +138,9 @@ impl Started {
         if settings.threads > 0 {
             tch::set_num_threads(settings.threads as i32);
         }
+        if let Err(error) = prorl_distributed::widen_float32_products() {
+            log::warn!("{error}");
+        }
         check_blocks(&resolved, self.place.as_ref())?;
         let device = device_of(&settings.device, self.place.as_ref())?;
         let processes = Processes::join(&settings.processes, self.place)?;

@@ -73,6 +73,8 @@ unsafe extern "C" {
     ) -> i32;
     fn prorl_memory_keep(message: Message) -> i32;
     fn prorl_memory_release();
+    fn prorl_products_can_be_wider() -> bool;
+    fn prorl_products_by_onednn(by_onednn: bool, message: Message) -> i32;
 }
 
 /// Runs a call of the shim and turns its status and message into a result.
@@ -97,8 +99,8 @@ fn pointer(tensor: &Tensor) -> *mut c_void {
 
 /// Sets the C library up to keep memory that is freed.
 pub fn keep_memory() -> Result<(), String> {
-    // SAFETY: the shim only sets options of the C library, which guards them, and a variable of the environment; callers
-    // are told to call before there are other threads, which alone could read the environment meanwhile.
+    // SAFETY: the shim sets options of the C library, which guards them, and libtorch's allocator, whose blocks name
+    // their own way of being freed, so that those which exist already are not concerned.
     told(|message| unsafe { prorl_memory_keep(message) })
 }
 
@@ -106,6 +108,18 @@ pub fn keep_memory() -> Result<(), String> {
 pub fn release_memory() {
     // SAFETY: the C library does this under its own locks, and touches free memory alone.
     unsafe { prorl_memory_release() }
+}
+
+/// Whether the processor has vectors that float32 products leave unused.
+pub fn products_can_be_wider() -> bool {
+    // SAFETY: the shim only asks the processor what it is.
+    unsafe { prorl_products_can_be_wider() }
+}
+
+/// Lets oneDNN multiply float32 matrices, or MKL.
+pub fn products_by_onednn(by_onednn: bool) -> Result<(), String> {
+    // SAFETY: the shim sets a flag of libtorch's, which is read when a product begins.
+    told(|message| unsafe { prorl_products_by_onednn(by_onednn, message) })
 }
 
 /// One step of the fused AdamW.

@@ -55,6 +55,9 @@ pub enum DistributedError {
     /// The C library does not keep freed memory.
     #[error("freed memory is not kept for the next tensor, which costs time: {0}")]
     Memory(String),
+    /// libtorch does not change the library that multiplies.
+    #[error("float32 products stay on narrow vectors, which costs time: {0}")]
+    Products(String),
     /// Tensors lie on a GPU and this build has no NCCL.
     #[error(
         "several processes on GPUs need NCCL, and this build has none: build where nccl.h, cuda_runtime.h and \

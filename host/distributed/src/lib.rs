@@ -15,6 +15,7 @@ mod gather;
 mod group;
 mod heartbeat;
 mod memory;
+mod products;
 mod reducer;
 mod store;
 
@@ -23,6 +24,7 @@ pub use environment::Place;
 pub use error::DistributedError;
 pub use group::ProcessGroup;
 pub use memory::{keep_freed_memory, release_freed_memory};
+pub use products::widen_float32_products;
 pub use reducer::Reducer;
 pub use store::Store;
 

@@ -85,6 +85,7 @@ fn main() -> Result<()> {
     let arguments = Arguments::parse();
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).format_timestamp(None).init();
     tch::set_num_threads(arguments.threads);
+    prorl_distributed::widen_float32_products()?;
     let (sizes, registry) = (arguments.sizes()?, Registry::open(&arguments.plugin)?);
     if arguments.boundary {
         prorl_host::outln!("{}", benchmark::boundary::measure(&registry, &sizes)?);

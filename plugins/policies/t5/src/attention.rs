@@ -3,7 +3,7 @@
 use crate::dropout::dropout;
 use crate::fused::FusedBlock;
 use crate::layout::Layout;
-use crate::precision::{add_product, product, rounded_product};
+use crate::precision::{add_product, rounded_product};
 use tch::{Kind, Tensor};
 
 /// Sizes and switches of the network in one call.
@@ -46,14 +46,15 @@ impl Network {
 
     /// The feed-forward sub-layer with its residual. // [N, D]
     pub fn feed_forward(&self, states: &Tensor, block: &FusedBlock) -> Tensor {
-        let inner = rounded_product(&self.normalise(states), &block.wi).relu_(); // [N, d_ff]
-        self.residual(states, &self.dropped(inner), &block.wo)
+        // Dropout does not change signs, so it may come first; what is kept for backward then is one tensor less.
+        let inner = self.dropped(rounded_product(&self.normalise(states), &block.wi)).relu_(); // [N, d_ff]
+        self.residual(states, &inner, &block.wo)
     }
 
     /// The self-attention sub-layer with its residual; `bias` is `[rows or 1, heads, T, T]`. // [N, D]
     pub fn self_attention(&self, states: &Tensor, block: &FusedBlock, bias: &Tensor, layout: &Layout) -> Tensor {
         let (rows, time) = (layout.rows, layout.time);
-        let qkv = layout.spread(&product(&self.normalise(states), &block.qkv));
+        let qkv = layout.spread(&rounded_product(&self.normalise(states), &block.qkv));
         let parts = self.by_head(&qkv, 3); // each [rows * heads, T, d_kv]
         let scores = parts[0].bmm(&parts[1].transpose(1, 2)).view([rows, self.heads, time, time]);
         let mixed = self.mix(scores, Some(bias), &parts[2]);
@@ -70,16 +71,20 @@ impl Network {
     }
 
     /// `parts` projections side by side, each apart by head: `[rows, T, parts * heads * d_kv]` to `parts`
-    /// times `[rows * heads, T, d_kv]`.
+    /// times `[rows * heads, T, d_kv]` in float32. Rounded projections are moved before they are widened: half the bytes.
     pub fn by_head(&self, joined: &Tensor, parts: i64) -> Vec<Tensor> {
         let (rows, time) = (joined.size()[0], joined.size()[1]);
         let apart = joined.view([rows, time, parts, self.heads, self.d_kv]).permute([2, 0, 3, 1, 4]);
-        apart.reshape([parts, rows * self.heads, time, self.d_kv]).unbind(0)
+        apart.reshape([parts, rows * self.heads, time, self.d_kv]).to_kind(Kind::Float).unbind(0)
     }
 
-    /// Heads side by side again: `[rows * heads, T, d_kv]` to `[rows, T, heads * d_kv]`.
+    /// Heads side by side again, rounded for the next product: `[rows * heads, T, d_kv]` to `[rows, T, heads * d_kv]`.
     pub fn merge(&self, heads: &Tensor, rows: i64) -> Tensor {
         let time = heads.size()[1];
-        heads.view([rows, self.heads, time, self.d_kv]).transpose(1, 2).reshape([rows, time, self.inner()])
+        heads.to_kind(self.kind).view([rows, self.heads, time, self.d_kv]).transpose(1, 2).reshape([
+            rows,
+            time,
+            self.inner(),
+        ])
     }
 }

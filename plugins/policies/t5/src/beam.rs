@@ -273,7 +273,8 @@ impl Past for SharedPast {
         let (start, slots) = (1 + (self.time - 1) * self.width, 1 + self.time * self.width);
         keys.narrow(2, start, self.width).copy_(&key);
         values.narrow(2, start, self.width).copy_(&value);
-        let so_far = |kept: &Tensor| kept.narrow(2, 0, slots).view([prompts * heads, slots, d_kv]);
+        // Products of what is contiguous are many times faster than the copy is slow.
+        let so_far = |kept: &Tensor| kept.narrow(2, 0, slots).contiguous().view([prompts * heads, slots, d_kv]);
         let query = apart.get(0).reshape([prompts * heads, self.width, d_kv]);
         let scores = query.bmm(&so_far(keys).transpose(1, 2)).view([prompts, heads, self.width, slots]);
         let mixed = network.mix(scores, Some(&self.bias), &so_far(values));

@@ -4,7 +4,7 @@ use crate::attention::Network;
 use crate::encoder::{Encoded, Memory};
 use crate::fused::{FusedCross, FusedStack};
 use crate::layout::Layout;
-use crate::precision::product;
+use crate::precision::rounded_product;
 use crate::relative::{Buckets, causal_mask};
 use crate::weights::Weights;
 use tch::Tensor;
@@ -46,7 +46,7 @@ fn attend(
     layout: &Layout,
 ) -> Tensor {
     let prompts = memory.keys.size()[0] / network.heads;
-    let queries = layout.spread(&product(&network.normalise(states), &cross.q));
+    let queries = layout.spread(&rounded_product(&network.normalise(states), &cross.q));
     let queries = queries.view([prompts, -1, network.inner()]); // [B, G * T, heads * d_kv]
     let mixed = look_up(network, &queries, memory, mask); // [B, G * T, heads * d_kv]
     let mixed = layout.pack(&mixed.view([layout.rows, layout.time, network.inner()]));

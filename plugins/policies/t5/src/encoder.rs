@@ -4,7 +4,7 @@ use crate::attention::Network;
 use crate::fused::{self, FusedStack};
 use crate::layout::Layout;
 use crate::policy::Call;
-use crate::precision::product;
+use crate::precision::rounded_product;
 use crate::weights::Weights;
 use prorl_sdk::prompts::Prompts;
 use tch::{Kind, Tensor};
@@ -52,7 +52,7 @@ pub fn encode(call: &Call<'_>, prompts: &Prompts) -> Encoded {
 impl Encoded {
     /// Keys and values for every decoder layer, one product for all.
     pub fn memories(&self, network: &Network, weights: &Weights) -> Vec<Memory> {
-        let joined = product(&self.states, &fused::cross_keys_values(weights, network.kind));
+        let joined = rounded_product(&self.states, &fused::cross_keys_values(weights, network.kind));
         let layers = weights.decoder.blocks.len() as i64;
         let mut parts = network.by_head(&self.layout.spread(&joined), 2 * layers).into_iter();
         let mut memories = Vec::new();

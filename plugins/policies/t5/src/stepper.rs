@@ -4,7 +4,7 @@ use crate::attention::Network;
 use crate::decoder::look_up;
 use crate::encoder::{Encoded, Memory};
 use crate::fused::FusedStack;
-use crate::precision::{add_product, product};
+use crate::precision::{add_product, product, rounded_product};
 use crate::weights::Weights;
 use tch::{Kind, Tensor};
 
@@ -50,7 +50,7 @@ impl<'a> Stepper<'a> {
             let own = past.attend(network, layer, &qkv.view([rows, 3, network.heads, network.d_kv]));
             states = add_product(&states, &own, &block.o);
             if let Some(cross) = &block.cross {
-                let queries = product(&network.normalise(&states), &cross.q);
+                let queries = rounded_product(&network.normalise(&states), &cross.q);
                 states = add_product(&states, &self.look_up(&queries, memory), &cross.o);
             }
             states = network.feed_forward(&states, block);
