@@ -68,8 +68,6 @@ impl Python {
         }
         // The library path that finds this program's libtorch would give Python another one than its own.
         command.env_remove("LD_LIBRARY_PATH");
-        // Nor is Python to get the huge pages that this program asked for.
-        command.env_remove("THP_MEM_ALLOC_ENABLE");
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
