@@ -27,8 +27,9 @@ impl Network {
 
     /// `x / sqrt(mean(x²) + eps)`; the norm's weight is part of the next product. // [N, D]
     pub fn normalise(&self, states: &Tensor) -> Tensor {
-        let mean_square = states.norm_scalaropt_dim(2.0, [-1i64].as_slice(), true).square() / self.d_model as f64;
-        states * (mean_square + self.eps).rsqrt()
+        // A norm's backward pass would look for zeros.
+        let mean_square = Tensor::linalg_vecdot(states, states, -1) / self.d_model as f64; // [N]
+        states * (mean_square + self.eps).rsqrt().unsqueeze(-1)
     }
 
     /// Dropout where there is any.
@@ -61,30 +62,27 @@ impl Network {
         self.residual(states, &layout.pack(&self.merge(&mixed, rows)), &block.o)
     }
 
-    /// Softmax of the scores plus bias, times values. // [rows * heads, queries, d_kv]
-    pub fn mix(&self, mut scores: Tensor, bias: Option<&Tensor>, values: &Tensor) -> Tensor {
+    /// Softmax of the scores plus bias in float32, times values. // [rows * heads, queries, d_kv]
+    pub fn mix(&self, scores: Tensor, bias: Option<&Tensor>, values: &Tensor) -> Tensor {
+        let mut scores = scores.to_kind(Kind::Float);
         if let Some(bias) = bias {
             scores += bias; // in place: a product's result is not needed backwards
         }
-        let probabilities = self.dropped(scores.softmax(-1, None::<Kind>));
+        let probabilities = self.dropped(scores.softmax(-1, None::<Kind>).to_kind(self.kind));
         probabilities.flatten(0, 1).bmm(values)
     }
 
     /// `parts` projections side by side, each apart by head: `[rows, T, parts * heads * d_kv]` to `parts`
-    /// times `[rows * heads, T, d_kv]` in float32. Rounded projections are moved before they are widened: half the bytes.
+    /// times `[rows * heads, T, d_kv]`.
     pub fn by_head(&self, joined: &Tensor, parts: i64) -> Vec<Tensor> {
         let (rows, time) = (joined.size()[0], joined.size()[1]);
         let apart = joined.view([rows, time, parts, self.heads, self.d_kv]).permute([2, 0, 3, 1, 4]);
-        apart.reshape([parts, rows * self.heads, time, self.d_kv]).to_kind(Kind::Float).unbind(0)
+        apart.reshape([parts, rows * self.heads, time, self.d_kv]).unbind(0)
     }
 
-    /// Heads side by side again, rounded for the next product: `[rows * heads, T, d_kv]` to `[rows, T, heads * d_kv]`.
+    /// Heads side by side again: `[rows * heads, T, d_kv]` to `[rows, T, heads * d_kv]`.
     pub fn merge(&self, heads: &Tensor, rows: i64) -> Tensor {
         let time = heads.size()[1];
-        heads.to_kind(self.kind).view([rows, self.heads, time, self.d_kv]).transpose(1, 2).reshape([
-            rows,
-            time,
-            self.inner(),
-        ])
+        heads.view([rows, self.heads, time, self.d_kv]).transpose(1, 2).reshape([rows, time, self.inner()])
     }
 }

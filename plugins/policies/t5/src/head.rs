@@ -25,6 +25,23 @@ fn scaled(rows: &Tensor, weights: &Weights) -> Tensor {
     rows * (norm * (norm.size()[0] as f64).powf(-0.5))
 }
 
+/// Sets the logits of what is not allowed at a digit to minus infinity. // [N, choices]
+fn forbid(logits: &Tensor, trie: &Trie, digit: i64, nodes: Option<&Tensor>, may_stop: &MayStop<'_>) {
+    let mut logits = logits.shallow_clone();
+    if let Some(nodes) = nodes {
+        let _ = logits.masked_fill_(&trie.forbidden(nodes, digit), f64::NEG_INFINITY);
+    }
+    if digit > 0 {
+        return;
+    }
+    let mut stop = logits.select(1, trie.choices(0) - 1); // [N]
+    let _ = match may_stop {
+        MayStop::Yes => stop,
+        MayStop::No => stop.fill_(f64::NEG_INFINITY),
+        MayStop::Where(rows) => stop.masked_fill_(&rows.logical_not(), f64::NEG_INFINITY),
+    };
+}
+
 impl<'a> Head<'a> {
     /// The product with the full vocabulary.
     pub fn full(weights: &Weights, vocabulary: &'a Vocabulary) -> Self {
@@ -46,22 +63,9 @@ impl<'a> Head<'a> {
         match self {
             Self::Full { rows, .. } => states.linear(rows, None::<&Tensor>).log_softmax(-1, None::<Kind>),
             Self::Constrained { rows, trie, .. } => {
-                let mut logits = states.linear(&rows[digit as usize], None::<&Tensor>);
-                if let Some(nodes) = nodes {
-                    logits = logits.masked_fill_(&trie.forbidden(nodes, digit), f64::NEG_INFINITY);
-                }
-                if digit == 0 {
-                    let stop = trie.choices(0) - 1;
-                    match may_stop {
-                        MayStop::Yes => {}
-                        MayStop::No => {
-                            let _ = logits.narrow(1, stop, 1).fill_(f64::NEG_INFINITY);
-                        }
-                        MayStop::Where(rows) => {
-                            let _ = logits.select(1, stop).masked_fill_(&rows.logical_not(), f64::NEG_INFINITY);
-                        }
-                    }
-                }
+                let logits = states.linear(&rows[digit as usize], None::<&Tensor>);
+                // Choices of probability 0 have no gradient, so that nothing of this is needed backwards.
+                tch::no_grad(|| forbid(&logits, trie, digit, nodes, may_stop));
                 logits.log_softmax(-1, None::<Kind>)
             }
         }

@@ -1,9 +1,9 @@
 //! Products in bf16 where they are asked for; all else stays float32.
 //!
-//! As under autocast: the factors of the large products are rounded to bf16, their sums are float32 inside the product.
-//! Norms, softmax, attention's own products, the output product, log-probabilities and the weights themselves keep
-//! float32, so that what is sampled has the log-probability that is differentiated, but for the rounding of products of
-//! different shapes.
+//! As under autocast: the factors of products, attention's among them, are rounded to bf16, their sums are float32 inside
+//! the product. Norms, softmax, residuals, the output product, log-probabilities and the weights themselves keep float32,
+//! so that what is sampled has the log-probability that is differentiated, but for the rounding of products of different
+//! shapes.
 
 use prorl_sdk::prelude::*;
 use tch::Kind;
@@ -34,14 +34,6 @@ pub fn rounded_product(x: &Tensor, weight: &Tensor) -> Tensor {
     match weight.kind() {
         Kind::Float => x.linear(weight, None::<&Tensor>),
         kind => x.to_kind(kind).linear(weight, None::<&Tensor>),
-    }
-}
-
-/// `x Wᵀ` with factors of the weight's kind, in float32. // [N, out]
-pub fn product(x: &Tensor, weight: &Tensor) -> Tensor {
-    match weight.kind() {
-        Kind::Float => x.linear(weight, None::<&Tensor>),
-        _ => rounded_product(x, weight).to_kind(Kind::Float),
     }
 }
 

@@ -4,7 +4,7 @@ use crate::attention::Network;
 use crate::decoder::look_up;
 use crate::encoder::{Encoded, Memory};
 use crate::fused::FusedStack;
-use crate::precision::{add_product, product, rounded_product};
+use crate::precision::{add_product, rounded_product};
 use crate::weights::Weights;
 use tch::{Kind, Tensor};
 
@@ -46,7 +46,7 @@ impl<'a> Stepper<'a> {
         let rows = tokens.size()[0];
         let mut states = self.weights.shared.index_select(0, tokens); // [rows, D]
         for (layer, (block, memory)) in self.fused.blocks.iter().zip(&self.memories).enumerate() {
-            let qkv = product(&network.normalise(&states), &block.qkv);
+            let qkv = rounded_product(&network.normalise(&states), &block.qkv);
             let own = past.attend(network, layer, &qkv.view([rows, 3, network.heads, network.d_kv]));
             states = add_product(&states, &own, &block.o);
             if let Some(cross) = &block.cross {
