@@ -69,7 +69,7 @@ pub fn bench(workspace: &Workspace, python: Option<&Path>, args: &[OsString]) ->
     if let Some(python) = python {
         bench.arg("--python").arg(python);
     }
-    let other = ["--growth", "--boundary", "--history", "--only", "--help"];
+    let other = ["--growth", "--boundary", "--log", "--history", "--only", "--help"];
     if !args.iter().any(|arg| other.iter().any(|it| arg.to_string_lossy().starts_with(it))) {
         bench.args(["--history", HISTORY]);
     }

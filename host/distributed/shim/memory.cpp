@@ -4,7 +4,6 @@
 #include <c10/core/Allocator.h>
 #include <c10/core/CPUAllocator.h>
 
-#include <climits>
 #include <cstdint>
 #include <cstdlib>
 
@@ -68,7 +67,8 @@ int32_t prorl_memory_keep(Message message) {
   }
 #ifdef __GLIBC__
   // Without these, tensors above a few MiB are mapped and unmapped each time, and the system clears every page anew.
-  if (mallopt(M_MMAP_MAX, 0) == 0 || mallopt(M_TRIM_THRESHOLD, INT_MAX) == 0) {
+  // -1 stands for never; the largest int would be 2 GiB, and large updates free more.
+  if (mallopt(M_MMAP_MAX, 0) == 0 || mallopt(M_TRIM_THRESHOLD, -1) == 0) {
     return failed(message, "the C library refused to keep freed memory");
   }
 #endif

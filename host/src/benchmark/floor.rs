@@ -1,9 +1,12 @@
-//! The least that a task can take: its arithmetic at the speed of a large product, beside the measured time.
+//! The least that a task can take: its products' arithmetic at the speed of a large product, or their factors and results
+//! at the speed of a large copy, whichever takes longer.
 //!
 //! A multiplication with its addition counts two operations. Embeddings, norms, softmax, masks and dropout are not
-//! counted: they move bytes, and what they take is what a task is above its floor.
+//! counted: they move bytes, too, and what they take is what a task is above its floor.
 
 use super::{HISTORY, Sizes};
+use std::iter::Sum;
+use std::ops::{Add, Mul};
 use std::time::Instant;
 use tch::{Device, Kind, Tensor};
 
@@ -12,6 +15,7 @@ mod t5 {
     pub const WIDTH: i64 = 128;
     /// All heads together.
     pub const INNER: i64 = 256;
+    pub const HEADS: i64 = 4;
     pub const FEED_FORWARD: i64 = 512;
     pub const LAYERS: i64 = 3;
     /// Codes of a digit, and the stop.
@@ -74,69 +78,156 @@ fn quickest(device: Device, mut call: impl FnMut()) -> f64 {
     (0..7).map(|_| once()).fold(f64::INFINITY, f64::min)
 }
 
-/// Operations of a task of these sizes, by its name; none where it is no task.
-pub fn operations(task: &str, sizes: &Sizes) -> Option<f64> {
+/// What products take.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Work {
+    /// Multiplications, with an addition each.
+    multiplications: f64,
+    /// Numbers in factors and results.
+    numbers: f64,
+}
+
+impl Work {
+    /// A product of `[rows, inner]` and `[inner, columns]`.
+    fn product(rows: i64, inner: i64, columns: i64) -> Self {
+        let (rows, inner, columns) = (rows as f64, inner as f64, columns as f64);
+        Self { multiplications: rows * inner * columns, numbers: rows * inner + inner * columns + rows * columns }
+    }
+
+    /// Operations: two for a multiplication with its addition.
+    pub fn operations(&self) -> f64 {
+        2.0 * self.multiplications
+    }
+
+    /// Bytes of factors and results in a precision.
+    pub fn bytes(&self, precision: &str) -> f64 {
+        self.numbers * if precision == "bf16" { 2.0 } else { 4.0 }
+    }
+
+    fn seconds(&self, precision: &str, machine: &Machine) -> f64 {
+        (self.operations() / machine.speed(precision)).max(self.bytes(precision) / machine.bandwidth)
+    }
+}
+
+impl Add for Work {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self { multiplications: self.multiplications + other.multiplications, numbers: self.numbers + other.numbers }
+    }
+}
+
+impl Mul<i64> for Work {
+    type Output = Self;
+    fn mul(self, times: i64) -> Self {
+        Self { multiplications: self.multiplications * times as f64, numbers: self.numbers * times as f64 }
+    }
+}
+
+impl Sum for Work {
+    fn sum<I: Iterator<Item = Self>>(parts: I) -> Self {
+        parts.fold(Self::default(), Add::add)
+    }
+}
+
+/// The parts of a step.
+const STEP: [&str; 3] = ["sample", "reward", "update"];
+
+/// Work of a task of these sizes, by its name; none where it is no task.
+pub fn work(task: &str, sizes: &Sizes) -> Option<Work> {
     let Sizes { prompts, group, path_items, items, .. } = *sizes;
     let tokens = t5::DIGITS * path_items + 1;
-    let forward = prompts * (encoder() + group * decoder(tokens));
-    let products = match task {
-        "sample" => forward,
+    let forward = |prompts: i64, group: i64, tokens: i64| encoder(prompts) + decoder(prompts, group, tokens);
+    Some(match task {
+        "sample" => forward(prompts, group, tokens),
         // With backward the policy's, forward alone the reference's.
-        "update" => (WITH_BACKWARD + 1) * forward,
+        "update" => forward(prompts, group, tokens) * (WITH_BACKWARD + 1),
         // One, two and three items by turns.
-        "pretrain" => WITH_BACKWARD * 256 * (encoder() + decoder(t5::DIGITS * 2 + 1)),
-        "beam" => 64 * (encoder() + 10 * decoder(tokens)),
+        "pretrain" => forward(256, 1, t5::DIGITS * 2 + 1) * WITH_BACKWARD,
+        "beam" => forward(64, 10, tokens),
         "reward" => {
-            let read = prompts * group * (HISTORY + path_items);
-            read * reader(HISTORY + path_items) + prompts * group * (path_items + 1) * scores(items)
+            let paths = prompts * group;
+            reader(paths, HISTORY + path_items) + scores(paths * (path_items + 1), items)
         }
         "sasrec" => {
             let (sequences, positions) = super::EPOCH;
-            WITH_BACKWARD * positions * (reader(positions / sequences) + scores(items))
+            (reader(sequences, positions / sequences) + scores(positions, items)) * WITH_BACKWARD
         }
-        "step" => return ["sample", "reward", "update"].iter().map(|part| operations(part, sizes)).sum(),
+        "step" => STEP.iter().filter_map(|part| work(part, sizes)).sum(),
         _ => return None,
-    };
-    Some(2.0 * products as f64)
+    })
 }
 
 /// Least seconds of a task in a precision.
 pub fn least(task: &str, precision: &str, sizes: &Sizes, machine: &Machine) -> Option<f64> {
     if task != "step" {
-        return Some(operations(task, sizes)? / machine.speed(precision));
+        return Some(work(task, sizes)?.seconds(precision, machine));
     }
-    // What judges paths computes in float32 whatever the policy does.
-    let parts = [("sample", precision), ("reward", "float32"), ("update", precision)];
-    parts.iter().map(|(part, precision)| least(part, precision, sizes, machine)).sum()
+    STEP.iter().map(|part| least(part, precision_of(part, precision), sizes, machine)).sum()
+}
+
+/// Bytes of a task's factors and results in a precision.
+pub fn bytes(task: &str, precision: &str, sizes: &Sizes) -> Option<f64> {
+    if task != "step" {
+        return Some(work(task, sizes)?.bytes(precision));
+    }
+    STEP.iter().map(|part| bytes(part, precision_of(part, precision), sizes)).sum()
+}
+
+/// What judges paths computes in float32 whatever the policy does.
+fn precision_of<'a>(task: &str, precision: &'a str) -> &'a str {
+    if super::runs_the_policy(task) { precision } else { "float32" }
 }
 
 /// Tokens of a prompt: history, target, end.
 const PROMPT: i64 = t5::DIGITS * (HISTORY + 1) + 1;
 
-/// Multiplications of a prompt in the encoder, with the keys and values that the decoder looks at.
-fn encoder() -> i64 {
+/// The encoder on some prompts, with the keys and values that the decoder looks at.
+fn encoder(prompts: i64) -> Work {
     use t5::{FEED_FORWARD, INNER, LAYERS, WIDTH};
-    let layer = 4 * WIDTH * INNER + 2 * WIDTH * FEED_FORWARD + 2 * PROMPT * INNER;
-    PROMPT * LAYERS * (layer + 2 * WIDTH * INNER)
+    let tokens = prompts * PROMPT;
+    let own = Work::product(tokens, WIDTH, 3 * INNER)
+        + attention(prompts, PROMPT, PROMPT)
+        + Work::product(tokens, INNER, WIDTH);
+    let inner = Work::product(tokens, WIDTH, FEED_FORWARD) + Work::product(tokens, FEED_FORWARD, WIDTH);
+    (own + inner + Work::product(tokens, WIDTH, 2 * INNER)) * LAYERS
 }
 
-/// Multiplications of a path of `tokens` in the decoder.
-fn decoder(tokens: i64) -> i64 {
+/// The decoder on `group` paths of `tokens` for each of some prompts, to the choices.
+fn decoder(prompts: i64, group: i64, tokens: i64) -> Work {
     use t5::{CHOICES, FEED_FORWARD, INNER, LAYERS, WIDTH};
-    let own = 4 * WIDTH * INNER + (tokens + 1) * INNER; // of two products over half of the tokens
-    let cross = 2 * WIDTH * INNER + 2 * PROMPT * INNER;
-    tokens * (LAYERS * (own + cross + 2 * WIDTH * FEED_FORWARD) + WIDTH * CHOICES)
+    let all = prompts * group * tokens;
+    // A token attends to those before it: half of the keys, in the middle.
+    let own = Work::product(all, WIDTH, 3 * INNER)
+        + attention(prompts * group, tokens, (tokens + 1) / 2)
+        + Work::product(all, INNER, WIDTH);
+    let cross = Work::product(all, WIDTH, INNER)
+        + attention(prompts, group * tokens, PROMPT)
+        + Work::product(all, INNER, WIDTH);
+    let inner = Work::product(all, WIDTH, FEED_FORWARD) + Work::product(all, FEED_FORWARD, WIDTH);
+    (own + cross + inner) * LAYERS + Work::product(all, WIDTH, CHOICES)
 }
 
-/// Multiplications of a position of a sequence of `length` in SASRec.
-fn reader(length: i64) -> i64 {
+/// Both products of attention, of `batch` times `queries` with `keys`.
+fn attention(batch: i64, queries: i64, keys: i64) -> Work {
+    use t5::{HEADS, INNER};
+    let width = INNER / HEADS;
+    (Work::product(queries, width, keys) + Work::product(queries, keys, width)) * (batch * HEADS)
+}
+
+/// SASRec on `sequences` of `length`.
+fn reader(sequences: i64, length: i64) -> Work {
     use sasrec::{FEED_FORWARD, LAYERS, WIDTH};
-    LAYERS * (4 * WIDTH * WIDTH + (length + 1) * WIDTH + 2 * WIDTH * FEED_FORWARD)
+    let all = sequences * length;
+    let seen = (length + 1) / 2;
+    let own = Work::product(all, WIDTH, 3 * WIDTH) + Work::product(all, WIDTH, WIDTH);
+    let attention = (Work::product(length, WIDTH, seen) + Work::product(length, seen, WIDTH)) * sequences;
+    let inner = Work::product(all, WIDTH, FEED_FORWARD) + Work::product(all, FEED_FORWARD, WIDTH);
+    (own + attention + inner) * LAYERS
 }
 
-/// Multiplications of a state with all items.
-fn scores(items: i64) -> i64 {
-    sasrec::WIDTH * (items + 1)
+/// States with all items.
+fn scores(states: i64, items: i64) -> Work {
+    Work::product(states, sasrec::WIDTH, items + 1)
 }
 
 #[cfg(test)]
@@ -150,15 +241,30 @@ mod tests {
 
     #[test]
     fn a_step_is_its_parts_and_an_update_four_samples() {
-        let of = |task: &str| operations(task, &sizes()).unwrap();
+        let of = |task: &str| work(task, &sizes()).unwrap();
         assert_eq!(of("step"), of("sample") + of("reward") + of("update"));
-        assert_eq!(of("update"), 4.0 * of("sample"));
-        assert!(operations("nothing", &sizes()).is_none());
+        assert_eq!(of("update"), of("sample") * 4);
+        assert!(work("nothing", &sizes()).is_none());
+    }
+
+    #[test]
+    fn a_product_is_counted_once_and_its_bytes_by_precision() {
+        let work = Work::product(2, 3, 5);
+        assert_eq!((work.operations(), work.numbers), (60.0, 6.0 + 15.0 + 10.0));
+        assert_eq!((work.bytes("float32"), work.bytes("bf16")), (124.0, 62.0));
+    }
+
+    #[test]
+    fn the_slower_of_arithmetic_and_memory_binds() {
+        let machine = Machine { float32: 100.0, bf16: 200.0, bandwidth: 1.0 };
+        let work = Work::product(2, 3, 5);
+        assert_eq!(work.seconds("float32", &machine), 124.0);
+        assert_eq!(work.seconds("bf16", &Machine { bandwidth: 1e9, ..machine }), 0.3);
     }
 
     #[test]
     fn the_sizes_of_the_comparison_need_some_gigaflops() {
-        let gigaflops = |task: &str| operations(task, &sizes()).unwrap() / 1e9;
+        let gigaflops = |task: &str| work(task, &sizes()).unwrap().operations() / 1e9;
         for (task, least, most) in
             [("sample", 14.0, 20.0), ("pretrain", 70.0, 100.0), ("beam", 18.0, 26.0), ("sasrec", 80.0, 180.0)]
         {

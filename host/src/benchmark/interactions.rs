@@ -1,5 +1,6 @@
 //! Logs of any number of interactions, written for timing and read as any data set is.
 
+use super::python::Python;
 use super::{Timing, memory};
 use anyhow::{Context, Result};
 use prorl_data::{Dataset, ReadOptions};
@@ -17,6 +18,9 @@ const ATTRIBUTES: u64 = 20;
 /// Of four interactions, so many stay with the attribute of the last one.
 const STAYING: u64 = 3;
 
+/// What a log's files are called.
+const NAME: &str = "log";
+
 /// Writes `count` interactions as RecBole atomic files into `folder`, which is made: user after user, in time.
 ///
 /// # Errors
@@ -24,7 +28,7 @@ const STAYING: u64 = 3;
 pub fn write(folder: &Path, count: u64) -> Result<()> {
     fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
     let open = |extension: &str| -> Result<BufWriter<File>> {
-        let path = folder.join(format!("log.{extension}"));
+        let path = folder.join(format!("{NAME}.{extension}"));
         Ok(BufWriter::new(File::create(&path).with_context(|| format!("writing {}", path.display()))?))
     };
     let items = (count / OF_AN_ITEM).max(ATTRIBUTES * 4);
@@ -65,6 +69,36 @@ pub fn read(folder: &Path) -> Result<(Timing, Dataset)> {
     Ok((Timing { name: "read".into(), seconds, what, peak: memory::peak() }, dataset))
 }
 
+/// Writes a log of `count` interactions into `folder/log`, where it stays, reads it, and has RecBole read it where there
+/// is a Python: a text of a line each.
+///
+/// # Errors
+/// The folder cannot be written or read, or Python does not start. Where RecBole fails, the text says how.
+pub fn compare(folder: &Path, count: u64, python: Option<&Python>) -> Result<String> {
+    write(&folder.join(NAME), count)?;
+    let folder = folder.canonicalize().with_context(|| format!("looking at {}", folder.display()))?;
+    let (timing, dataset) = read(&folder.join(NAME))?;
+    drop(dataset);
+    memory::forget_peak();
+    let mut text = line("", &timing, timing.peak, count);
+    let Some(python) = python else { return Ok(text) };
+    let outcome = python.load(&folder, NAME)?;
+    for timing in &outcome.timings {
+        text += &line("RecBole: ", timing, outcome.peak, count);
+    }
+    if let Some(complaint) = outcome.complaint {
+        text += &format!("RecBole failed: {}\n", complaint.trim_end().lines().last().unwrap_or("it was killed"));
+    }
+    Ok(text)
+}
+
+fn line(whose: &str, timing: &Timing, peak: Option<u64>, count: u64) -> String {
+    let held = peak.map_or(String::new(), |peak| {
+        format!("; at most {} MiB, {:.0} bytes an interaction", peak >> 20, peak as f64 / count.max(1) as f64)
+    });
+    format!("{whose}{} {:.2} s, {}{held}\n", timing.name, timing.seconds, timing.what)
+}
+
 /// SplitMix64 (Steele et al., 2014): enough for a log that nobody learns from.
 struct Splitmix(u64);
 
@@ -89,5 +123,13 @@ mod tests {
         let (timing, dataset) = read(folder.path()).unwrap();
         assert_eq!((dataset.interactions, dataset.users), (5_000, 33));
         assert!(!dataset.train.is_empty() && timing.seconds > 0.0);
+    }
+
+    #[test]
+    fn a_comparison_without_python_leaves_the_log_and_tells_what_reading_it_took() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = compare(folder.path(), 5_000, None).unwrap();
+        assert!(text.starts_with("read ") && text.contains("5000 interactions"), "{text}");
+        assert!(read(&folder.path().join(NAME)).is_ok());
     }
 }

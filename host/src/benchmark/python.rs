@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::thread::sleep;
+use std::thread::{self, JoinHandle, sleep};
 use std::time::Duration;
 use tch::Device;
 
@@ -15,6 +15,9 @@ const AUTOCAST: &str = "import runpy, sys, torch
 device, sys.argv = sys.argv[1], sys.argv[2:]
 with torch.autocast(device, torch.bfloat16):
     runpy.run_path(sys.argv[0], run_name='__main__')";
+
+/// Reads a data set with RecBole.
+const LOADING: &str = include_str!("recbole_loading.py");
 
 /// Between two looks at the memory of the script.
 const LOOK: Duration = Duration::from_millis(20);
@@ -29,6 +32,16 @@ pub struct Python {
     pub threads: i32,
 }
 
+/// What a script printed, what it held, and what it complained of where it failed.
+pub struct Outcome {
+    /// The lines `name  seconds s  what`.
+    pub timings: Vec<Timing>,
+    /// Most bytes that it held, where the system tells.
+    pub peak: Option<u64>,
+    /// Its standard error, if it failed.
+    pub complaint: Option<String>,
+}
+
 impl Python {
     /// Times `task` at `sizes`; under bf16 autocast where `sizes` asks for bf16. One process a task, so that its peak of
     /// memory is the task's.
@@ -36,23 +49,56 @@ impl Python {
     /// # Errors
     /// The interpreter does not start, or the script fails.
     pub fn time(&self, task: &str, sizes: &Sizes) -> Result<Option<Timing>> {
-        let mut child = self.command(task, sizes).spawn();
-        let child = child.as_mut().map_err(|error| anyhow::anyhow!("{error}"));
-        let child = child.with_context(|| format!("starting {}", self.interpreter.display()))?;
-        let peak = watch(child)?;
-        let (mut output, mut complaint) = (String::new(), String::new());
-        child.stdout.take().map_or(Ok(0), |mut it| it.read_to_string(&mut output))?;
-        child.stderr.take().map_or(Ok(0), |mut it| it.read_to_string(&mut complaint))?;
-        if !child.wait()?.success() {
+        let outcome = self.outcome(&mut self.command(task, sizes))?;
+        if let Some(complaint) = outcome.complaint {
             bail!("the comparison failed:\n{complaint}");
         }
-        let timing = output.lines().filter_map(parse).find(|timing| timing.name == task);
-        Ok(timing.map(|timing| Timing { peak, ..timing }))
+        let timing = outcome.timings.into_iter().find(|timing| timing.name == task);
+        Ok(timing.map(|timing| Timing { peak: outcome.peak, ..timing }))
+    }
+
+    /// Times how RecBole reads the data set `name` in the folder `parent` and prepares it for a sequential model.
+    ///
+    /// # Errors
+    /// The interpreter does not start.
+    pub fn load(&self, parent: &Path, name: &str) -> Result<Outcome> {
+        let mut command = self.interpreter();
+        command.args(["-c", LOADING]).arg(parent).arg(name);
+        // RecBole leaves a folder for logs where it runs.
+        command.current_dir(parent);
+        self.outcome(&mut command)
+    }
+
+    fn outcome(&self, command: &mut Command) -> Result<Outcome> {
+        let child = command.spawn();
+        let mut child = child.with_context(|| format!("starting {}", self.interpreter.display()))?;
+        // Both pipes are read while the script runs, or it would wait once one is full.
+        let [output, complaint] = [
+            child.stdout.take().map(|it| thread::spawn(move || read(it))),
+            child.stderr.take().map(|it| thread::spawn(move || read(it))),
+        ];
+        let peak = watch(&mut child)?;
+        let text = |reader: Option<JoinHandle<String>>| reader.and_then(|it| it.join().ok()).unwrap_or_default();
+        let (output, complaint) = (text(output), text(complaint));
+        let failed = !child.wait()?.success();
+        Ok(Outcome {
+            timings: output.lines().filter_map(parse).collect(),
+            peak,
+            complaint: failed.then_some(complaint),
+        })
+    }
+
+    fn interpreter(&self) -> Command {
+        let mut command = Command::new(&self.interpreter);
+        // The library path that finds this program's libtorch would give Python another one than its own.
+        command.env_remove("LD_LIBRARY_PATH");
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
     }
 
     fn command(&self, task: &str, sizes: &Sizes) -> Command {
         let device = if sizes.device == Device::Cpu { "cpu" } else { "cuda" };
-        let mut command = Command::new(&self.interpreter);
+        let mut command = self.interpreter();
         if sizes.precision == "bf16" {
             command.args(["-c", AUTOCAST, device]);
         }
@@ -66,14 +112,18 @@ impl Python {
         ] {
             command.arg(flag).arg(value.to_string());
         }
-        // The library path that finds this program's libtorch would give Python another one than its own.
-        command.env_remove("LD_LIBRARY_PATH");
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
 }
 
-/// Waits for the end and gives the most memory that was held. What a task prints fits a pipe.
+/// All that comes, as far as it is text.
+fn read(mut pipe: impl Read) -> String {
+    let mut bytes = Vec::new();
+    let _ = pipe.read_to_end(&mut bytes);
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Waits for the end and gives the most memory that was held.
 fn watch(child: &mut Child) -> Result<Option<u64>> {
     let process = child.id().to_string();
     let mut peak = None;

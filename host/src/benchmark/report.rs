@@ -70,15 +70,17 @@ pub fn comparison(measured: &[Measured]) -> String {
 
 /// The least time that the arithmetic of each task takes on this machine, beside the measured one.
 pub fn floors(measured: &[Measured], machine: &Machine, sizes: &Sizes) -> String {
-    let head = ["task", "precision", "GFLOP", "floor (s)", "measured (s)", "share"];
+    let head = ["task", "precision", "GFLOP", "GB", "floor (s)", "measured (s)", "share"];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     for it in measured.iter().filter(|it| it.side == Side::Ours) {
-        let Some(operations) = floor::operations(&it.timing.name, sizes) else { continue };
+        let Some(work) = floor::work(&it.timing.name, sizes) else { continue };
+        let bytes = floor::bytes(&it.timing.name, &it.precision, sizes).unwrap_or(f64::NAN);
         let least = floor::least(&it.timing.name, &it.precision, sizes, machine).unwrap_or(f64::NAN);
         rows.push(vec![
             it.timing.name.clone(),
             it.precision.clone(),
-            format!("{:.1}", operations / 1e9),
+            format!("{:.1}", work.operations() / 1e9),
+            format!("{:.2}", bytes / 1e9),
             format!("{least:.3}"),
             format!("{:.3}", it.timing.seconds),
             format!("{:.0} %", 100.0 * least / it.timing.seconds),
@@ -89,7 +91,7 @@ pub fn floors(measured: &[Measured], machine: &Machine, sizes: &Sizes) -> String
         machine.float32 / 1e9,
         machine.bf16 / 1e9,
         machine.bandwidth / 1e9,
-        plain_text(&rows, &[&[Align::Left; 2][..], &[Align::Right; 4]].concat())
+        plain_text(&rows, &[&[Align::Left; 2][..], &[Align::Right; 5]].concat())
     )
 }
 

@@ -6,7 +6,7 @@ use prorl_host::benchmark::floor::Machine;
 use prorl_host::benchmark::history::{self, Figure, Record};
 use prorl_host::benchmark::python::Python;
 use prorl_host::benchmark::report::{Measured, Side};
-use prorl_host::benchmark::{self, Sizes, growth, report};
+use prorl_host::benchmark::{self, Sizes, growth, interactions, report};
 use prorl_host::plugins::Registry;
 use std::path::PathBuf;
 use tch::Device;
@@ -41,6 +41,13 @@ struct Arguments {
     /// Lets one size after the other grow a hundredfold, in place of the tasks; tables and drawings go into this folder.
     #[arg(long, value_name = "FOLDER")]
     growth: Option<PathBuf>,
+    /// Times reading a log, in place of the tasks, with --python also RecBole's: the log is written into this folder and
+    /// stays there.
+    #[arg(long, value_name = "FOLDER")]
+    log: Option<PathBuf>,
+    /// Interactions of the log.
+    #[arg(long, default_value_t = 25_000_000)]
+    interactions: u64,
     /// Adds the figures to this file of JSON lines and says what changed since the last ones of the same work.
     #[arg(long, value_name = "FILE")]
     history: Option<PathBuf>,
@@ -62,6 +69,11 @@ struct Arguments {
 }
 
 impl Arguments {
+    fn python(&self) -> Option<Python> {
+        let interpreter = self.python.clone()?;
+        Some(Python { interpreter, script: self.script.clone(), threads: self.threads })
+    }
+
     fn sizes(&self) -> Result<Sizes> {
         let device = match self.device.as_str() {
             "cpu" => Device::Cpu,
@@ -95,7 +107,12 @@ fn main() -> Result<()> {
         prorl_host::outln!("{}", growth::measure(&registry, &sizes, &arguments.only, folder)?);
         return Ok(());
     }
-    let measured = tasks(&arguments, &registry, &sizes)?;
+    let python = arguments.python();
+    if let Some(folder) = &arguments.log {
+        prorl_host::out!("{}", interactions::compare(folder, arguments.interactions, python.as_ref())?);
+        return Ok(());
+    }
+    let measured = tasks(&arguments, python.as_ref(), &registry, &sizes)?;
     prorl_host::outln!("\n{}", report::comparison(&measured));
     if arguments.floor {
         prorl_host::outln!("\n{}", report::floors(&measured, &Machine::measure(sizes.device), &sizes));
@@ -107,12 +124,7 @@ fn main() -> Result<()> {
 }
 
 /// Task by task, so that all sides meet the machine in the same mood.
-fn tasks(arguments: &Arguments, registry: &Registry, sizes: &Sizes) -> Result<Vec<Measured>> {
-    let python = arguments.python.as_ref().map(|interpreter| Python {
-        interpreter: interpreter.clone(),
-        script: arguments.script.clone(),
-        threads: arguments.threads,
-    });
+fn tasks(arguments: &Arguments, python: Option<&Python>, registry: &Registry, sizes: &Sizes) -> Result<Vec<Measured>> {
     let mut measured = Vec::new();
     let mut add = |side, precision: &str, timing: benchmark::Timing| {
         let whose = if side == Side::Ours { "" } else { ", in Python" };
@@ -127,7 +139,7 @@ fn tasks(arguments: &Arguments, registry: &Registry, sizes: &Sizes) -> Result<Ve
             let sizes = Sizes { precision: precision.clone(), ..sizes.clone() };
             add(Side::Ours, &label(precision), benchmark::run(registry, &sizes, task)?);
         }
-        let Some(python) = &python else { continue };
+        let Some(python) = python else { continue };
         // Float32 is what all ratios are to; autocast stands beside it where bf16 was asked for.
         let autocast = precisions().any(|it| policys && it == "bf16").then_some("bf16");
         for precision in ["float32"].into_iter().chain(autocast) {
