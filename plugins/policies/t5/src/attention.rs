@@ -54,12 +54,17 @@ impl Network {
 
     /// The self-attention sub-layer with its residual; `bias` is `[rows or 1, heads, T, T]`. // [N, D]
     pub fn self_attention(&self, states: &Tensor, block: &FusedBlock, bias: &Tensor, layout: &Layout) -> Tensor {
+        self.residual(states, &self.attended(states, block, bias, layout), &block.o)
+    }
+
+    /// What every position finds in its row. // [N, heads * d_kv]
+    pub fn attended(&self, states: &Tensor, block: &FusedBlock, bias: &Tensor, layout: &Layout) -> Tensor {
         let (rows, time) = (layout.rows, layout.time);
         let qkv = layout.spread(&rounded_product(&self.normalise(states), &block.qkv));
         let parts = self.by_head(&qkv, 3); // each [rows * heads, T, d_kv]
         let scores = parts[0].bmm(&parts[1].transpose(1, 2)).view([rows, self.heads, time, time]);
         let mixed = self.mix(scores, Some(bias), &parts[2]);
-        self.residual(states, &layout.pack(&self.merge(&mixed, rows)), &block.o)
+        layout.pack(&self.merge(&mixed, rows))
     }
 
     /// Softmax of the scores plus bias in float32, times values. // [rows * heads, queries, d_kv]

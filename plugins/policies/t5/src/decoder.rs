@@ -9,9 +9,26 @@ use crate::relative::{Buckets, causal_mask};
 use crate::weights::Weights;
 use tch::Tensor;
 
+/// The positions that something is read from; the others are needed for what later ones find in them, and so not beyond
+/// the keys and values of the last layer.
+pub struct Wanted {
+    /// Among the kept positions, ascending. // [M]
+    pub places: Tensor,
+    /// The wanted positions of each prompt.
+    pub of_prompts: Layout,
+}
+
+impl Wanted {
+    /// The wanted rows of `[N, ..]`. // [M, ..]
+    fn rows(&self, kept: &Tensor) -> Tensor {
+        // An embedding is a gather of rows whose gradient is summed in parallel.
+        Tensor::embedding(kept, &self.places, -1, false, false)
+    }
+}
+
 /// Runs the decoder over `inputs` `[B * G, T]`; the paths of a prompt share its keys and values.
 ///
-/// Normalised states without the last norm's weight. // [N, D]
+/// Normalised states without the last norm's weight, of what is wanted or else of all. // [M or N, D]
 pub fn decode(
     network: &Network,
     weights: &Weights,
@@ -19,6 +36,7 @@ pub fn decode(
     encoded: &Encoded,
     inputs: &Tensor,
     layout: &Layout,
+    wanted: Option<&Wanted>,
 ) -> Tensor {
     let memories = encoded.memories(network, weights);
     let stack = &weights.decoder;
@@ -26,10 +44,16 @@ pub fn decode(
     let bias = (buckets.bias(&stack.relative_bias, 0, layout.time, layout.time) + mask).unsqueeze(0); // [1, heads, T, T]
     let embedded = Tensor::embedding(&weights.shared, &layout.pack(inputs), -1, false, false);
     let mut states = network.dropped(embedded); // [N, D]
-    for (block, memory) in FusedStack::new(stack, network.kind).blocks.iter().zip(&memories) {
-        states = network.self_attention(&states, block, &bias, layout);
+    let blocks = FusedStack::new(stack, network.kind).blocks;
+    for (layer, (block, memory)) in blocks.iter().zip(&memories).enumerate() {
+        let mut own = network.attended(&states, block, &bias, layout);
+        let mut of_prompts = layout;
+        if let Some(wanted) = wanted.filter(|_| layer + 1 == blocks.len()) {
+            (states, own, of_prompts) = (wanted.rows(&states), wanted.rows(&own), &wanted.of_prompts);
+        }
+        states = network.residual(&states, &own, &block.o);
         if let Some(cross) = &block.cross {
-            states = attend(network, &states, cross, memory, encoded.mask.as_ref(), layout);
+            states = attend(network, &states, cross, memory, encoded.mask.as_ref(), of_prompts);
         }
         states = network.feed_forward(&states, block);
     }

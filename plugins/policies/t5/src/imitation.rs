@@ -29,7 +29,7 @@ fn full_loss(call: &Call<'_>, prompts: &Prompts, paths: &Paths) -> Loss {
     let encoded = encode(call, prompts);
     let spelled = call.vocabulary.paths(paths);
     let layout = spelled.layout();
-    let states = decode(&call.network, call.weights, call.decoder_buckets, &encoded, &spelled.shifted(), &layout);
+    let states = decode(&call.network, call.weights, call.decoder_buckets, &encoded, &spelled.shifted(), &layout, None);
     let logits = Head::logits(call.weights, &states); // [N, V]
     let labels = layout.pack(&spelled.tokens.masked_fill(&layout.real().logical_not(), IGNORED)); // [N]
     let loss = logits.cross_entropy_loss(&labels, None::<&Tensor>, Reduction::Mean, IGNORED, 0.0);
@@ -49,7 +49,7 @@ pub fn inspect(call: &Call<'_>, prompts: &Prompts, paths: &Paths) -> Vec<(String
     let lengths = Tensor::full([rows], time, (Kind::Int64, tokens.device()));
     let whole = Spelled { tokens, lengths, total: rows * time };
     let layout: Layout = whole.layout();
-    let states = decode(&call.network, call.weights, call.decoder_buckets, &encoded, &whole.shifted(), &layout);
+    let states = decode(&call.network, call.weights, call.decoder_buckets, &encoded, &whole.shifted(), &layout, None);
     let encoder_states = encoded.layout.spread(&(&encoded.states * &call.weights.encoder.final_norm));
     vec![
         ("encoder_states".into(), encoder_states),

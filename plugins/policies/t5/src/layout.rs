@@ -3,7 +3,7 @@
 //! Products that treat every position alike run on the real positions only; attention runs on the
 //! rectangle. Where little is padded, the rectangle is used throughout.
 
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 /// Real positions of `rows` sequences cut to `time`.
 pub struct Layout {
@@ -15,18 +15,39 @@ pub struct Layout {
 }
 
 /// Padding is left in where more than this share of the rectangle is real.
-const WORTH_PACKING: f64 = 0.85;
+pub const WORTH_PACKING: f64 = 0.85;
 
 impl Layout {
     /// The layout of sequences with the given lengths, the longest of which is `time` and which have
     /// `total` positions.
     pub fn new(lengths: &Tensor, time: i64, total: i64) -> Self {
-        let rows = lengths.size()[0];
+        let worth = (total as f64) < WORTH_PACKING * (lengths.size()[0] * time) as f64;
+        Self::of(lengths, time, worth)
+    }
+
+    /// The layout of what belongs to `owners` owners: `owner` `[N]`, ascending, says whose each is. Owners' rows lie side
+    /// by side, as long as the longest.
+    pub fn by_owner(owner: &Tensor, owners: i64) -> Self {
+        let lengths = owner.bincount(None::<&Tensor>, owners); // [owners]
+        let (time, total) = Self::extent(&lengths);
+        Self::of(&lengths, time, total < owners * time)
+    }
+
+    /// The layout without padding.
+    pub fn rectangle(rows: i64, time: i64, device: Device) -> Self {
+        Self { rows, time, packed: None, real: Tensor::ones([rows, time], (Kind::Bool, device)) }
+    }
+
+    fn of(lengths: &Tensor, time: i64, pack: bool) -> Self {
         let steps = Tensor::arange(time, (Kind::Int64, lengths.device()));
         let real = steps.lt_tensor(&lengths.unsqueeze(-1)); // [rows, time]
-        let worth = (total as f64) < WORTH_PACKING * (rows * time) as f64;
-        let packed = worth.then(|| real.flatten(0, -1).nonzero().squeeze_dim(-1));
-        Self { rows, time, packed, real }
+        let packed = pack.then(|| real.flatten(0, -1).nonzero().squeeze_dim(-1));
+        Self { rows: lengths.size()[0], time, packed, real }
+    }
+
+    /// Positions that are kept, `N`.
+    pub fn len(&self) -> i64 {
+        self.packed.as_ref().map_or(self.rows * self.time, |packed| packed.size()[0])
     }
 
     /// Longest and total of `lengths`, in one transfer.

@@ -1,9 +1,9 @@
 //! Log-probabilities of given paths under the very distribution that is sampled.
 
-use crate::decoder::decode;
+use crate::decoder::{Wanted, decode};
 use crate::encoder::encode;
 use crate::head::{Head, MayStop};
-use crate::layout::Layout;
+use crate::layout::{Layout, WORTH_PACKING};
 use crate::policy::Call;
 use crate::tokens::Spelled;
 use prorl_sdk::policy::{ActionLogProbs, Query};
@@ -28,12 +28,15 @@ pub fn log_probs(call: &Call<'_>, prompts: &Prompts, paths: &Paths, query: &Quer
     let encoded = encode(call, prompts);
     let spelled = call.vocabulary.paths(paths);
     let layout = spelled.layout();
-    let states = decode(&call.network, call.weights, call.decoder_buckets, &encoded, &spelled.shifted(), &layout);
     let head = call.head();
     let every = query.distribution || query.hidden;
     let choices: Vec<Choices> =
         (0..digits).map(|digit| choices(call, &head, &spelled, &layout, paths, digit, every)).collect();
-    let states = gathered(&states, &layout, &choices); // a digit: [n, D]
+    let reading = Reading::new(&choices, &layout, prompt_count);
+    let inputs = spelled.shifted();
+    let wanted = reading.wanted.as_ref();
+    let states = decode(&call.network, call.weights, call.decoder_buckets, &encoded, &inputs, &layout, wanted);
+    let states = reading.of_digits(&states); // a digit: [n, D]
     let cells = [prompt_count, group, path + 1, digits];
     let mut answer = Answer { cells, digits: Vec::new(), entropy: Vec::new(), distribution: Vec::new() };
     for (chosen, states) in choices.iter().zip(&states) {
@@ -93,13 +96,38 @@ fn choices(
     }
 }
 
-/// The states of all choices, digit by digit.
-fn gathered(states: &Tensor, layout: &Layout, choices: &[Choices]) -> Vec<Tensor> {
-    let places: Vec<&Tensor> = choices.iter().map(|choices| &choices.place).collect();
-    let counts: Vec<i64> = places.iter().map(|place| place.size()[0]).collect();
-    let kept = layout.locate(&Tensor::cat(&places, 0));
-    // An embedding is a gather of rows whose gradient is summed in parallel.
-    Tensor::embedding(states, &kept, -1, false, false).split_with_sizes(counts, 0)
+/// Which states are read, and by which choices.
+struct Reading {
+    /// What the decoder is asked for, unless it is nearly everything.
+    wanted: Option<Wanted>,
+    /// The state of each choice, digit by digit, among those that the decoder gives. // [n]
+    rows: Tensor,
+    /// Choices of each digit.
+    counts: Vec<i64>,
+}
+
+impl Reading {
+    fn new(choices: &[Choices], layout: &Layout, prompts: i64) -> Self {
+        let places: Vec<&Tensor> = choices.iter().map(|choices| &choices.place).collect();
+        let counts = places.iter().map(|place| place.size()[0]).collect();
+        let places = Tensor::cat(&places, 0); // [n]
+        let kept = layout.locate(&places);
+        if places.size()[0] as f64 > WORTH_PACKING * layout.len() as f64 {
+            return Self { wanted: None, rows: kept, counts };
+        }
+        let (places, order) = places.sort(0, false);
+        let owner = places.divide_scalar_mode(layout.rows / prompts * layout.time, "floor");
+        let numbers = Tensor::arange(order.size()[0], (Kind::Int64, order.device()));
+        let rows = order.zeros_like().index_copy(0, &order, &numbers);
+        let wanted = Wanted { places: layout.locate(&places), of_prompts: Layout::by_owner(&owner, prompts) };
+        Self { wanted: Some(wanted), rows, counts }
+    }
+
+    /// The states of all choices, digit by digit.
+    fn of_digits(&self, states: &Tensor) -> Vec<Tensor> {
+        // An embedding is a gather of rows whose gradient is summed in parallel.
+        Tensor::embedding(states, &self.rows, -1, false, false).split_with_sizes(&self.counts, 0)
+    }
 }
 
 struct Answer {
