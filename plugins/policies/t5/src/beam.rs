@@ -1,20 +1,25 @@
 //! Beam search as Hugging Face 4.45.2 does it (peers, section 2.3), all prompts at once on the device.
 //!
 //! Beams are not moved about in the cache when they are reordered: every beam keeps a mask that says
-//! which of its prompt's cached tokens are its own past.
+//! which of its prompt's cached tokens are its own past. Tokens without an alternative wait and are read together with
+//! the next ones, as in sampling.
 
 use crate::attention::Network;
 use crate::encoder::Encoded;
 use crate::head::{Head, MayStop};
 use crate::hypotheses::Hypotheses;
+use crate::layout::Layout;
 use crate::policy::Call;
+use crate::relative::causal_mask;
 use crate::stepper::{Past, Stepper};
 use crate::trie::ROOT;
 use prorl_sdk::policy::Decoding;
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 /// Finished prompts are taken out where at most this share goes on.
 const WORTH_DROPPING: f64 = 0.75;
+/// Beams read their waiting tokens alone, and once more with all others later, where at most this share has a choice.
+const WORTH_WAITING: f64 = 0.4;
 
 /// Tokens `[B, K, P * L]` and scores `[B, K]` of the best paths, best first.
 ///
@@ -50,7 +55,6 @@ struct Beams<'a> {
     scores: Tensor,  // [b, 1 or K] log-probability so far, minus infinity for no beam
     tokens: Tensor,  // [b, 1 or K, P * L]
     nodes: Tensor,   // [b, 1 or K] in the trie
-    last: Tensor,    // [b, 1 or K] newest token
     said: i64,       // tokens so far
     found: Hypotheses,
     all: Hypotheses, // [B, ..] of prompts taken out
@@ -73,7 +77,6 @@ impl<'a> Beams<'a> {
             scores: Tensor::zeros([prompts, 1], (Kind::Float, device)),
             tokens: Tensor::zeros([prompts, 1, longest], integers),
             nodes: Tensor::full([prompts, 1], ROOT, integers),
-            last: Tensor::zeros([prompts, 1], integers),
             said: 0,
             found: found(),
             all: found(),
@@ -82,12 +85,60 @@ impl<'a> Beams<'a> {
 
     /// Log-probabilities of the next choices of every beam. // [b, 1 or K, choices]
     fn log_probs(&mut self, time: i64) -> Tensor {
-        self.past.begin(time);
-        let states = self.stepper.step(&self.last.view(-1), &mut self.past);
+        let Some(open) = self.open(time) else {
+            let nodes = self.nodes.shallow_clone();
+            let log_probs = self.log_probs_of(&self.waiting(time), &nodes, time, None);
+            self.past.keep_read(time + 1);
+            return log_probs;
+        };
+        let certain = self.certain(time);
+        if open.size()[1] == 0 {
+            return certain;
+        }
+        let of_beams = |whole: &Tensor| {
+            let width = whole.size()[2];
+            whole.gather(1, &open.unsqueeze(-1).expand([-1, -1, width], false), false)
+        };
+        let nodes = self.nodes.gather(1, &open, false);
+        let log_probs = self.log_probs_of(&of_beams(&self.waiting(time)), &nodes, time, Some(&open));
+        let index = open.unsqueeze(-1).expand_as(&log_probs);
+        certain.scatter(1, &index, &log_probs)
+    }
+
+    /// Beams that have a choice, in every prompt as many as in the one that has most, where these are few enough to go
+    /// ahead of the others. // [b, n]
+    fn open(&self, time: i64) -> Option<Tensor> {
+        let Head::Constrained { trie, .. } = &self.head else { return None };
+        let open = trie.branches(&self.nodes).gt(1).to_kind(Kind::Int64); // [b, 1 or K]
+        let most = open.sum_dim_intlist(-1, false, Kind::Int64).max().int64_value(&[]);
+        (time > 0 && most as f64 <= WORTH_WAITING * self.width as f64).then(|| open.topk(most, -1, true, false).1)
+    }
+
+    /// Tokens that were not read yet, before the choice at `time`. // [b, 1 or K, n]
+    fn waiting(&self, time: i64) -> Tensor {
+        if time == 0 {
+            return self.tokens.narrow(2, 0, 1); // the start token is 0
+        }
+        self.tokens.narrow(2, self.past.time - 1, time + 1 - self.past.time)
+    }
+
+    /// Log-probabilities after `tokens` `[b, n beams, tokens]` of all beams or those in `beams` `[b, n beams]`.
+    /// // [b, n beams, choices]
+    fn log_probs_of(&mut self, tokens: &Tensor, nodes: &Tensor, time: i64, beams: Option<&Tensor>) -> Tensor {
+        let (prompts, width, new) = (tokens.size()[0], tokens.size()[1], tokens.size()[2]);
+        self.past.begin(beams, width, new);
+        let of_prompts = Layout::rectangle(prompts, width, tokens.device());
+        let states = self.stepper.step(&tokens.reshape([-1, new]), &mut self.past, &of_prompts);
         let digit = time % self.call.vocabulary.digits;
-        let log_probs = self.head.log_probs(&states, digit, Some(&self.nodes.view(-1)), &MayStop::at(time));
-        let size = self.scores.size();
-        log_probs.view([size[0], size[1], -1])
+        self.head.log_probs(&states, digit, Some(&nodes.view(-1)), &MayStop::at(time)).view([prompts, width, -1])
+    }
+
+    /// Log-probabilities as if every beam had but its first choice. // [b, K, choices]
+    fn certain(&self, time: i64) -> Tensor {
+        let choices = self.call.trie.choices(time % self.call.vocabulary.digits);
+        let size = [self.nodes.size()[0], self.nodes.size()[1], choices];
+        let nothing = self.scores.new_full(size, f64::NEG_INFINITY, (Kind::Float, self.scores.device()));
+        nothing.scatter_value(2, &self.call.trie.first(&self.nodes).unsqueeze(-1), 0.0)
     }
 
     /// Keeps the `K` likeliest continuations; what stopped among the `K` likeliest becomes a hypothesis.
@@ -126,9 +177,8 @@ impl<'a> Beams<'a> {
     fn follow(&mut self, scores: Tensor, parents: &Tensor, choice: &Tensor, time: i64) {
         let digit = time % self.call.vocabulary.digits;
         self.scores = scores;
-        self.last = self.head.token(choice, digit);
         self.tokens = self.of_parents(&self.tokens, parents);
-        self.tokens.select(2, time).copy_(&self.last);
+        self.tokens.select(2, time).copy_(&self.head.token(choice, digit));
         if let Head::Constrained { trie, .. } = &self.head {
             self.nodes = trie.advance(&self.nodes.gather(1, parents, false), choice, digit);
         } else {
@@ -166,7 +216,6 @@ impl<'a> Beams<'a> {
             self.scores = chosen(&self.scores);
             self.tokens = chosen(&self.tokens);
             self.nodes = chosen(&self.nodes);
-            self.last = chosen(&self.last);
             self.found = self.found.of(&going);
             self.past.keep(&going);
             self.stepper.keep_prompts(&going);
@@ -198,14 +247,15 @@ struct SharedPast {
     keys: Vec<Tensor>,   // [b, heads, slots, d_kv]
     values: Vec<Tensor>, // [b, heads, slots, d_kv]
     relative: Tensor,    // [heads, P * L, P * L]
-    visible: Tensor,     // [b, K, slots so far] 0 for a beam's own past, else minus infinity
-    bias: Tensor,        // [b, heads, K, slots so far]
+    visible: Tensor,     // [b, 1 or K, slots so far] 0 for a beam's own past, else minus infinity
+    bias: Tensor,        // [b, heads, n beams, n tokens, slots so far and new ones] of those that read now
     width: i64,
+    /// Tokens of a beam read so far.
     time: i64,
 }
 
 impl SharedPast {
-    fn new(call: &Call<'_>, prompts: i64, width: i64, longest: i64, device: tch::Device) -> Self {
+    fn new(call: &Call<'_>, prompts: i64, width: i64, longest: i64, device: Device) -> Self {
         let Network { heads, d_kv, kind, .. } = call.network;
         let slots = 1 + (longest - 1) * width;
         let room = || Tensor::empty([prompts, heads, slots, d_kv], (kind, device));
@@ -215,27 +265,54 @@ impl SharedPast {
             keys: (0..layers).map(|_| room()).collect(),
             values: (0..layers).map(|_| room()).collect(),
             relative: call.decoder_buckets.bias(table, 0, longest, longest),
-            visible: Tensor::zeros([prompts, 1, 1], (Kind::Float, device)),
+            visible: Tensor::zeros([prompts, 1, 0], (Kind::Float, device)),
             bias: Tensor::zeros([1], (Kind::Float, device)),
             width,
             time: 0,
         }
     }
 
-    /// Makes room for the tokens at `time` and lays out who sees what.
-    fn begin(&mut self, time: i64) {
-        self.time = time;
-        if time == 0 {
-            return;
-        }
-        let (width, float) = (self.width, (Kind::Float, self.visible.device()));
-        let own = Tensor::full([width, width], f64::NEG_INFINITY, float).fill_diagonal_(0.0, false);
-        let prompts = self.visible.size()[0];
+    /// Slots of what was read so far.
+    fn used(&self) -> i64 {
+        if self.time == 0 { 0 } else { 1 + (self.time - 1) * self.width }
+    }
+
+    /// Lays out who sees what while `reading` beams, those in `beams` `[b, reading]` or all, read `new` tokens each.
+    fn begin(&mut self, beams: Option<&Tensor>, reading: i64, new: i64) {
+        let device = self.visible.device();
+        let (prompts, used) = (self.visible.size()[0], self.used());
+        let visible = match beams {
+            Some(beams) => self.visible.gather(1, &beams.unsqueeze(-1).expand([-1, -1, used], false), false),
+            None => self.visible.shallow_clone(),
+        }; // [b, reading, used]
+        let own = nothing_but_itself(reading, device).view([reading, 1, 1, reading]);
+        let earlier = causal_mask(new, device).view([1, new, new, 1]);
+        let own = (own + earlier).flatten(2, 3); // [reading, new, new * reading]
+        let visible = Tensor::cat(
+            &[
+                visible.unsqueeze(2).expand([-1, -1, new, -1], false),
+                own.unsqueeze(0).expand([prompts, -1, -1, -1], false),
+            ],
+            3,
+        ); // [b, reading, new, used and new slots]
+        let beams_at = |time: i64| match time {
+            0 => 1,
+            time if time < self.time => self.width,
+            _ => reading,
+        };
+        let repeats: Vec<i64> = (0..self.time + new).map(beams_at).collect();
+        let repeats = Tensor::from_slice(&repeats).to(device);
+        let relative = self.relative.narrow(1, self.time, new).narrow(2, 0, self.time + new);
+        let relative = relative.repeat_interleave_self_tensor(&repeats, 2, used + new * reading); // [heads, new, slots]
+        self.bias = visible.unsqueeze(1) + relative.unsqueeze(1).unsqueeze(0);
+    }
+
+    /// What all beams read last is kept: they now have read `time` tokens.
+    fn keep_read(&mut self, time: i64) {
+        let (prompts, beams) = (self.visible.size()[0], self.visible.size()[1]);
+        let own = nothing_but_itself(beams, self.visible.device()).repeat([1, time - self.time]);
         self.visible = Tensor::cat(&[&self.visible, &own.unsqueeze(0).expand([prompts, -1, -1], false)], 2);
-        let relative = self.relative.select(1, time).narrow(1, 0, time + 1); // [heads, time + 1]
-        let later = relative.narrow(1, 1, time).repeat_interleave_self_int(width, 1, None);
-        let relative = Tensor::cat(&[relative.narrow(1, 0, 1), later], 1); // [heads, slots so far]
-        self.bias = self.visible.unsqueeze(1) + relative.unsqueeze(1);
+        self.time = time;
     }
 
     /// Beam `k` goes on from what was beam `parents[.., k]`. // [b, K]
@@ -246,7 +323,7 @@ impl SharedPast {
     }
 
     fn keep(&mut self, places: &Tensor) {
-        let used = 1 + self.time * self.width;
+        let used = self.used();
         for tensor in self.keys.iter_mut().chain(&mut self.values) {
             let old = tensor.narrow(2, 0, used).index_select(0, places);
             let mut size = tensor.size();
@@ -258,26 +335,32 @@ impl SharedPast {
     }
 }
 
+/// 0 on the diagonal, else minus infinity. // [beams, beams]
+fn nothing_but_itself(beams: i64, device: Device) -> Tensor {
+    Tensor::full([beams, beams], f64::NEG_INFINITY, (Kind::Float, device)).fill_diagonal_(0.0, false)
+}
+
 impl Past for SharedPast {
-    fn attend(&mut self, network: &Network, layer: usize, qkv: &Tensor) -> Tensor {
+    fn attend(&mut self, network: &Network, layer: usize, qkv: &Tensor, last_alone: bool) -> Tensor {
         let Network { heads, d_kv, .. } = *network;
         let (keys, values) = (&self.keys[layer], &self.values[layer]);
-        let prompts = keys.size()[0];
-        let apart = qkv.view([prompts, -1, 3, heads, d_kv]).permute([2, 0, 3, 1, 4]); // [3, b, heads, K, d_kv]
-        let (key, value) = (apart.get(1), apart.get(2));
-        if self.time == 0 {
-            keys.narrow(2, 0, 1).copy_(&key);
-            values.narrow(2, 0, 1).copy_(&value);
-            return value.reshape([-1, heads * d_kv]); // the only token attends to itself
+        let (prompts, new, used) = (keys.size()[0], qkv.size()[1], self.used());
+        let apart = qkv.view([prompts, -1, new, 3, heads, d_kv]).permute([3, 0, 4, 2, 1, 5]); // [3, b, heads, n, beams, d_kv]
+        let beams = apart.size()[4];
+        let stored = |place: i64| apart.get(place).reshape([prompts, heads, new * beams, d_kv]);
+        keys.narrow(2, used, new * beams).copy_(&stored(1));
+        values.narrow(2, used, new * beams).copy_(&stored(2));
+        if used == 0 {
+            return apart.get(2).reshape([-1, heads * d_kv]); // the only token attends to itself
         }
-        let (start, slots) = (1 + (self.time - 1) * self.width, 1 + self.time * self.width);
-        keys.narrow(2, start, self.width).copy_(&key);
-        values.narrow(2, start, self.width).copy_(&value);
+        let (slots, asking) = (used + new * beams, if last_alone { 1 } else { new });
         // Products of what is contiguous are many times faster than the copy is slow.
         let so_far = |kept: &Tensor| kept.narrow(2, 0, slots).contiguous().view([prompts * heads, slots, d_kv]);
-        let query = apart.get(0).reshape([prompts * heads, self.width, d_kv]);
-        let scores = query.bmm(&so_far(keys).transpose(1, 2)).view([prompts, heads, self.width, slots]);
-        let mixed = network.mix(scores, Some(&self.bias), &so_far(values));
+        let query = apart.get(0).narrow(2, new - asking, asking).transpose(2, 3); // [b, heads, beams, asking, d_kv]
+        let query = query.reshape([prompts * heads, beams * asking, d_kv]);
+        let scores = query.bmm(&so_far(keys).transpose(1, 2)).view([prompts, heads, beams * asking, slots]);
+        let bias = self.bias.narrow(3, new - asking, asking).flatten(2, 3); // [b, heads, beams * asking, slots]
+        let mixed = network.mix(scores, Some(&bias), &so_far(values));
         network.merge(&mixed, prompts).view([-1, heads * d_kv])
     }
 }

@@ -128,3 +128,10 @@ pub enum MayStop<'a> {
     /// One boolean a row.
     Where(&'a Tensor),
 }
+
+impl MayStop<'static> {
+    /// In a path that is `time` tokens long: not before its first item.
+    pub fn at(time: i64) -> Self {
+        if time == 0 { Self::No } else { Self::Yes }
+    }
+}

@@ -1,11 +1,15 @@
 //! Ancestral sampling: one draw a token, finished paths taken out of the batch as they end.
+//!
+//! Where the trie leaves a path one choice, nothing has to be computed to make it: its token waits, and is read together
+//! with the next ones, once there is something to choose.
 
 use crate::attention::Network;
 use crate::encoder::Encoded;
 use crate::filters::{draw, probabilities};
 use crate::head::{Head, MayStop};
+use crate::layout::Layout;
 use crate::policy::Call;
-use crate::relative::Buckets;
+use crate::relative::{Buckets, causal_mask};
 use crate::stepper::{Past, Stepper};
 use crate::trie::{ROOT, SINK, Trie};
 use prorl_sdk::policy::Decoding;
@@ -13,6 +17,8 @@ use tch::{Kind, Tensor};
 
 /// Finished paths are taken out where at most this share of the rows goes on.
 const WORTH_DROPPING: f64 = 0.8;
+/// Paths read their waiting tokens alone, and once more with all others later, where at most this share has a choice.
+const WORTH_WAITING: f64 = 0.25;
 
 /// Tokens `[B, G, P * L]` and the log-probabilities of their paths `[B, G]`.
 pub fn sample(call: &Call<'_>, encoded: &Encoded, decoding: &Decoding) -> (Tensor, Tensor) {
@@ -21,17 +27,16 @@ pub fn sample(call: &Call<'_>, encoded: &Encoded, decoding: &Decoding) -> (Tenso
     let forced = decoding.forced_length * digits;
     let steps = if forced == 0 { longest } else { longest.min(forced + 1) };
     for time in 0..steps {
-        let log_probs = drawing.log_probs(time);
-        let choice = match drawing.head.stop(time % digits) {
+        let stop = drawing.head.stop(time % digits);
+        drawing.step(time, |log_probs| match stop {
             Some(stop) if forced > 0 && time == forced => log_probs.new_full_choice(stop),
             Some(stop) if forced > 0 => {
                 let allowed = log_probs.copy();
                 let _ = allowed.narrow(1, stop, 1).fill_(f64::NEG_INFINITY);
                 draw(&probabilities(&allowed, decoding))
             }
-            _ => draw(&probabilities(&log_probs, decoding)),
-        };
-        drawing.take(time, &log_probs, &choice);
+            _ => draw(&probabilities(log_probs, decoding)),
+        });
         if forced == 0 && drawing.boundary(time) && !drawing.drop_finished() {
             break;
         }
@@ -55,6 +60,7 @@ impl FullChoice for Tensor {
 struct Drawing<'a> {
     stepper: Stepper<'a>,
     past: OwnPast,
+    of_prompts: Layout, // rows of each prompt
     head: Head<'a>,
     trie: &'a Trie,
     digits: i64,
@@ -63,7 +69,6 @@ struct Drawing<'a> {
     score: Tensor,  // [B * G]
     rows: Tensor,   // [rows] paths' numbers
     node: Tensor,   // [rows] in the trie; the sink once finished
-    last: Tensor,   // [rows] newest token
 }
 
 impl<'a> Drawing<'a> {
@@ -75,6 +80,7 @@ impl<'a> Drawing<'a> {
         Self {
             stepper: Stepper::new(call.network, call.weights, encoded),
             past: OwnPast::new(call, prompts, decoding.group, longest, device),
+            of_prompts: Layout::rectangle(prompts, decoding.group, device),
             head: call.head(),
             trie: call.trie,
             digits: call.vocabulary.digits,
@@ -83,33 +89,82 @@ impl<'a> Drawing<'a> {
             score: Tensor::zeros([paths], (Kind::Float, device)),
             rows: Tensor::arange(paths, integers),
             node: Tensor::full([paths], ROOT, integers),
-            last: Tensor::zeros([prompts], integers), // the start token, read once a prompt
         }
     }
 
-    /// Log-probabilities of the next choices. // [rows, choices]
+    /// Chooses the next token of every path by `choose`, which gets log-probabilities `[n, choices]`.
+    fn step(&mut self, time: i64, choose: impl Fn(&Tensor) -> Tensor) {
+        let chosen =
+            |log_probs: &Tensor, choice: &Tensor| log_probs.gather(1, &choice.unsqueeze(-1), false).squeeze_dim(-1);
+        let Some(open) = self.open(time) else {
+            let log_probs = self.log_probs(time);
+            let choice = choose(&log_probs);
+            return self.take(time, &chosen(&log_probs, &choice), &choice);
+        };
+        // A choice without an alternative has log-probability 0.
+        let choice = self.trie.first(&self.node);
+        let gained = Tensor::zeros([choice.size()[0]], (Kind::Float, choice.device()));
+        if open.size()[0] > 0 {
+            let log_probs = self.log_probs_of(&open, time);
+            let drawn = choose(&log_probs);
+            let _ = gained.shallow_clone().index_copy_(0, &open, &chosen(&log_probs, &drawn));
+            let _ = choice.shallow_clone().index_copy_(0, &open, &drawn);
+        }
+        self.take(time, &gained, &choice);
+    }
+
+    /// The rows that have a choice, where these are few enough to go ahead of the others. // [open rows]
+    fn open(&self, time: i64) -> Option<Tensor> {
+        if time == 0 || matches!(self.head, Head::Full { .. }) {
+            return None;
+        }
+        let open = self.trie.branches(&self.node).gt(1).nonzero().squeeze_dim(-1);
+        (open.size()[0] as f64 <= WORTH_WAITING * self.rows.size()[0] as f64).then_some(open)
+    }
+
+    /// Tokens that were not read yet, before the choice at `time`. // [rows, n]
+    fn waiting(&self, time: i64) -> Tensor {
+        self.tokens.narrow(1, self.past.time - 1, time + 1 - self.past.time).index_select(0, &self.rows)
+    }
+
+    /// Log-probabilities of the next choices, after all that waited was read. // [rows, choices]
     fn log_probs(&mut self, time: i64) -> Tensor {
-        let states = self.stepper.step(&self.last, &mut self.past);
-        self.past.time += 1;
+        let digit = time % self.digits;
         if time > 0 {
-            return self.head.log_probs(&states, time % self.digits, Some(&self.node), &MayStop::at(time));
+            let states = self.stepper.step(&self.waiting(time), &mut self.past, &self.of_prompts);
+            self.past.time = time + 1;
+            return self.head.log_probs(&states, digit, Some(&self.node), &MayStop::Yes);
         }
-        let root = Tensor::full([states.size()[0]], ROOT, (Kind::Int64, states.device()));
+        // The group shares the start token, and what is to be chosen after it; not the stop.
+        let prompts = self.of_prompts.rows;
+        let start = Tensor::zeros([prompts, 1], (Kind::Int64, self.tokens.device()));
+        let alone = Layout::rectangle(prompts, 1, self.tokens.device());
+        let states = self.stepper.step(&start, &mut self.past, &alone);
+        self.past.time = 1;
+        let root = Tensor::full([prompts], ROOT, (Kind::Int64, states.device()));
         let log_probs = self.head.log_probs(&states, 0, Some(&root), &MayStop::No); // [B, choices]
-        log_probs.unsqueeze(1).expand([-1, self.group, -1], false).flatten(0, 1) // the group shares its first choice
+        log_probs.unsqueeze(1).expand([-1, self.group, -1], false).flatten(0, 1)
     }
 
-    /// Notes the choices.
-    fn take(&mut self, time: i64, log_probs: &Tensor, choice: &Tensor) {
+    /// The same of some rows, which others do not wait for: what they read is read again with the others. // [n, choices]
+    fn log_probs_of(&self, open: &Tensor, time: i64) -> Tensor {
+        let prompt = self.rows.index_select(0, open).divide_scalar_mode(self.group, "floor");
+        let of_prompts = Layout::by_owner(&prompt, self.of_prompts.rows);
+        let mut past = self.past.of(open, time + 1);
+        let states = self.stepper.step(&self.waiting(time).index_select(0, open), &mut past, &of_prompts);
+        self.head.log_probs(&states, time % self.digits, Some(&self.node.index_select(0, open)), &MayStop::Yes)
+    }
+
+    /// Notes the choices, and the log-probabilities gained.
+    fn take(&mut self, time: i64, gained: &Tensor, choice: &Tensor) {
         let digit = time % self.digits;
         let going = self.node.ne(SINK);
-        let chosen = log_probs.gather(1, &choice.unsqueeze(-1), false).squeeze_dim(-1) * going.to_kind(Kind::Float);
-        let _ = self.score.index_add_(0, &self.rows, &chosen);
-        self.last = self.head.token(choice, digit) * going.to_kind(Kind::Int64);
-        let _ = self.tokens.select(1, time).index_copy_(0, &self.rows, &self.last);
+        let _ = self.score.index_add_(0, &self.rows, &(gained * going.to_kind(Kind::Float)));
+        let token = self.head.token(choice, digit) * going.to_kind(Kind::Int64);
+        let _ = self.tokens.select(1, time).index_copy_(0, &self.rows, &token);
         self.node = match &self.head {
             Head::Constrained { .. } => self.trie.advance(&self.node, choice, digit),
-            Head::Full { vocabulary, .. } => self.node.masked_fill(&self.last.eq(vocabulary.eos()), SINK),
+            Head::Full { vocabulary, .. } => self.node.masked_fill(&token.eq(vocabulary.eos()), SINK),
         };
     }
 
@@ -128,18 +183,11 @@ impl<'a> Drawing<'a> {
         if left > 0 && left as f64 <= WORTH_DROPPING * now as f64 {
             self.rows = self.rows.index_select(0, &going);
             self.node = self.node.index_select(0, &going);
-            self.last = self.last.index_select(0, &going);
-            self.past.keep(&going);
-            self.stepper.keep_rows(&self.rows.divide_scalar_mode(self.group, "floor"));
+            self.past = self.past.of(&going, self.tokens.size()[1]);
+            let prompt = self.rows.divide_scalar_mode(self.group, "floor");
+            self.of_prompts = Layout::by_owner(&prompt, self.of_prompts.rows);
         }
         left > 0
-    }
-}
-
-impl MayStop<'static> {
-    /// In a path that is `time` tokens long: not before its first item.
-    pub fn at(time: i64) -> Self {
-        if time == 0 { Self::No } else { Self::Yes }
     }
 }
 
@@ -147,8 +195,9 @@ impl MayStop<'static> {
 struct OwnPast {
     keys: Vec<Tensor>,   // [rows, heads, P * L, d_kv]
     values: Vec<Tensor>, // [rows, heads, P * L, d_kv]
-    bias: Tensor,        // [heads, P * L, P * L]
+    bias: Tensor,        // [heads, P * L, P * L], minus infinity for later tokens
     group: i64,
+    /// Tokens read so far.
     time: i64,
 }
 
@@ -161,42 +210,50 @@ impl OwnPast {
         Self {
             keys: (0..layers).map(|_| room()).collect(),
             values: (0..layers).map(|_| room()).collect(),
-            bias: buckets.bias(&call.weights.decoder.relative_bias, 0, longest, longest),
+            bias: buckets.bias(&call.weights.decoder.relative_bias, 0, longest, longest) + causal_mask(longest, device),
             group,
             time: 0,
         }
     }
 
-    fn keep(&mut self, rows: &Tensor) {
-        for tensor in self.keys.iter_mut().chain(&mut self.values) {
-            let old = tensor.narrow(2, 0, self.time).index_select(0, rows);
-            let mut size = tensor.size();
-            size[0] = rows.size()[0];
-            *tensor = tensor.new_empty(size, (tensor.kind(), tensor.device()));
-            tensor.narrow(2, 0, self.time).copy_(&old);
+    /// That of some rows, with room for `room` tokens.
+    fn of(&self, rows: &Tensor, room: i64) -> Self {
+        let some = |kept: &Tensor| {
+            let mut size = kept.size();
+            (size[0], size[2]) = (rows.size()[0], room);
+            let own = kept.new_empty(size, (kept.kind(), kept.device()));
+            own.narrow(2, 0, self.time).copy_(&kept.narrow(2, 0, self.time).index_select(0, rows));
+            own
+        };
+        Self {
+            keys: self.keys.iter().map(some).collect(),
+            values: self.values.iter().map(some).collect(),
+            bias: self.bias.shallow_clone(),
+            ..*self
         }
     }
 }
 
 impl Past for OwnPast {
-    fn attend(&mut self, network: &Network, layer: usize, qkv: &Tensor) -> Tensor {
-        let (Network { heads, d_kv, .. }, time) = (*network, self.time);
+    fn attend(&mut self, network: &Network, layer: usize, qkv: &Tensor, last_alone: bool) -> Tensor {
+        let Network { heads, d_kv, .. } = *network;
+        let (rows, new) = (qkv.size()[0], qkv.size()[1]);
         let (keys, values) = (&self.keys[layer], &self.values[layer]);
-        let (key, value) = (qkv.select(1, 1), qkv.select(1, 2)); // [rows, heads, d_kv]
-        if time == 0 {
-            let shared = |new: &Tensor| new.unsqueeze(1).expand([-1, self.group, -1, -1], false).flatten(0, 1);
-            keys.select(2, 0).copy_(&shared(&key));
-            values.select(2, 0).copy_(&shared(&value));
-            return value.reshape([-1, heads * d_kv]); // the only token attends to itself
+        let part = |place: i64| qkv.select(2, place).transpose(1, 2); // [rows, heads, n, d_kv]
+        if self.time == 0 {
+            let shared = |new: &Tensor| new.unsqueeze(1).expand([-1, self.group, -1, -1, -1], false).flatten(0, 1);
+            keys.narrow(2, 0, 1).copy_(&shared(&part(1)));
+            values.narrow(2, 0, 1).copy_(&shared(&part(2)));
+            return part(2).reshape([-1, heads * d_kv]); // the only token attends to itself
         }
-        keys.select(2, time).copy_(&key);
-        values.select(2, time).copy_(&value);
-        let rows = qkv.size()[0];
+        keys.narrow(2, self.time, new).copy_(&part(1));
+        values.narrow(2, self.time, new).copy_(&part(2));
+        let (slots, asking) = (self.time + new, if last_alone { 1 } else { new });
         // Products of what is contiguous are many times faster than the copy is slow.
-        let so_far = |kept: &Tensor| kept.narrow(2, 0, time + 1).contiguous().view([rows * heads, time + 1, d_kv]);
-        let query = qkv.select(1, 0).reshape([rows * heads, 1, d_kv]);
-        let scores = query.bmm(&so_far(keys).transpose(1, 2)).view([rows, heads, 1, time + 1]);
-        let bias = self.bias.narrow(1, time, 1).narrow(2, 0, time + 1); // [heads, 1, time + 1]
-        network.mix(scores, Some(&bias), &so_far(values)).view([rows, heads * d_kv])
+        let so_far = |kept: &Tensor| kept.narrow(2, 0, slots).contiguous().view([rows * heads, slots, d_kv]);
+        let query = part(0).narrow(2, new - asking, asking).reshape([rows * heads, asking, d_kv]);
+        let scores = query.bmm(&so_far(keys).transpose(1, 2)).view([rows, heads, asking, slots]);
+        let bias = self.bias.narrow(1, slots - asking, asking).narrow(2, 0, slots); // [heads, asking, slots]
+        network.merge(&network.mix(scores, Some(&bias), &so_far(values)), rows).view([-1, heads * d_kv])
     }
 }

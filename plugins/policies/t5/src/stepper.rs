@@ -1,18 +1,19 @@
-//! The decoder one token at a time, with what was computed for earlier tokens kept.
+//! The decoder a few tokens at a time, with what was computed for earlier tokens kept.
 
 use crate::attention::Network;
 use crate::decoder::look_up;
 use crate::encoder::{Encoded, Memory};
 use crate::fused::FusedStack;
+use crate::layout::Layout;
 use crate::precision::{add_product, rounded_product};
 use crate::weights::Weights;
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 /// Earlier tokens' keys and values, as one way of decoding keeps them.
 pub trait Past {
-    /// Adds the newest tokens' keys and values and attends to all so far; `qkv` is
-    /// `[rows, 3, heads, d_kv]`. // [rows, heads * d_kv]
-    fn attend(&mut self, network: &Network, layer: usize, qkv: &Tensor) -> Tensor;
+    /// Adds the newest tokens' keys and values and attends to all so far; `qkv` is `[rows, n, 3, heads, d_kv]`. Of each
+    /// row's tokens all ask, or the last one alone. // [rows * n or rows, heads * d_kv]
+    fn attend(&mut self, network: &Network, layer: usize, qkv: &Tensor, last_alone: bool) -> Tensor;
 }
 
 /// The network prepared for stepping.
@@ -22,8 +23,6 @@ pub struct Stepper<'a> {
     fused: FusedStack,
     memories: Vec<Memory>,
     mask: Option<Tensor>, // [B, 1, 1, T]
-    /// Where the rows' queries are in the rectangle of prompts times group, where some are missing.
-    slots: Option<(Tensor, i64)>, // [rows]
 }
 
 impl<'a> Stepper<'a> {
@@ -35,49 +34,41 @@ impl<'a> Stepper<'a> {
             fused: FusedStack::new(&weights.decoder, network.kind),
             memories: encoded.memories(&network, weights),
             mask: encoded.mask.as_ref().map(Tensor::shallow_clone),
-            slots: None,
         }
     }
 
-    /// Reads one token a row, `[rows]`; rows are prompt after prompt, as many for each unless
-    /// `keep_rows` said otherwise. Normalised states without the last norm's weight. // [rows, D]
-    pub fn step(&self, tokens: &Tensor, past: &mut dyn Past) -> Tensor {
+    /// Reads `n` tokens a row, `[rows, n]`; `of_prompts` says which rows are whose. Normalised states of each row's last
+    /// token, without the last norm's weight. // [rows, D]
+    pub fn step(&self, tokens: &Tensor, past: &mut dyn Past, of_prompts: &Layout) -> Tensor {
         let network = &self.network;
-        let rows = tokens.size()[0];
-        let mut states = self.weights.shared.index_select(0, tokens); // [rows, D]
+        let (rows, new) = (tokens.size()[0], tokens.size()[1]);
+        let mut states = self.weights.shared.index_select(0, &tokens.flatten(0, 1)); // [rows * n, D]
+        let layers = self.fused.blocks.len();
         for (layer, (block, memory)) in self.fused.blocks.iter().zip(&self.memories).enumerate() {
+            let last = layer + 1 == layers;
             let qkv = rounded_product(&network.normalise(&states), &block.qkv);
-            let own = past.attend(network, layer, &qkv.view([rows, 3, network.heads, network.d_kv]));
+            let qkv = qkv.view([rows, new, 3, network.heads, network.d_kv]);
+            let own = past.attend(network, layer, &qkv, last);
+            if last {
+                // Nothing but its keys and values is needed of a token that others follow.
+                states = states.view([rows, new, -1]).select(1, new - 1); // [rows, D]
+            }
             states = add_product(&states, &own, &block.o);
             if let Some(cross) = &block.cross {
                 let queries = rounded_product(&network.normalise(&states), &cross.q);
-                states = add_product(&states, &self.look_up(&queries, memory), &cross.o);
+                states = add_product(&states, &self.look_up(&queries, rows, memory, of_prompts), &cross.o);
             }
             states = network.feed_forward(&states, block);
         }
         network.normalise(&states)
     }
 
-    fn look_up(&self, queries: &Tensor, memory: &Memory) -> Tensor {
-        let (network, inner) = (&self.network, self.network.inner());
-        let prompts = memory.keys.size()[0] / network.heads;
-        let Some((slots, group)) = &self.slots else {
-            return look_up(network, &queries.view([prompts, -1, inner]), memory, self.mask.as_ref()).view([-1, inner]);
-        };
-        let spread = queries.new_zeros([prompts * group, inner], (queries.kind(), queries.device()));
-        let spread = spread.index_copy(0, slots, queries).view([prompts, *group, inner]);
-        let found = look_up(network, &spread, memory, self.mask.as_ref());
-        found.view([-1, inner]).index_select(0, slots)
-    }
-
-    /// Goes on with some rows only: `prompts` `[rows]`, ascending, says whose they are.
-    pub fn keep_rows(&mut self, prompts: &Tensor) {
-        let count = self.memories.first().map_or(0, |memory| memory.keys.size()[0] / self.network.heads);
-        let own = prompts.bincount(None::<&Tensor>, count); // [B]
-        let before = own.cumsum(0, Kind::Int64) - &own;
-        let rank = Tensor::arange(prompts.size()[0], (Kind::Int64, prompts.device())) - before.index_select(0, prompts);
-        let group = own.max().int64_value(&[]);
-        self.slots = Some((prompts * group + rank, group));
+    /// What the queries of `rows` rows find in the prompts. // as `queries`
+    fn look_up(&self, queries: &Tensor, rows: i64, memory: &Memory, of_prompts: &Layout) -> Tensor {
+        let inner = self.network.inner();
+        let spread = of_prompts.spread(&queries.view([rows, -1])); // [B, rows of any prompt, n * inner]
+        let found = look_up(&self.network, &spread.view([of_prompts.rows, -1, inner]), memory, self.mask.as_ref());
+        of_prompts.pack(&found.view([of_prompts.rows, of_prompts.time, -1])).view([-1, inner])
     }
 
     /// Goes on with some prompts only, by their current places.

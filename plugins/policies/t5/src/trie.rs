@@ -15,7 +15,7 @@ const NONE: i64 = -1;
 /// Choices that a byte of [`Trie::offered`] tells of.
 const BITS: usize = 8;
 
-/// A trie over the items' codes: some forty bytes a node and twelve an edge, whatever the number of choices, so that a
+/// A trie over the items' codes: some fifty bytes a node and twelve an edge, whatever the number of choices, so that a
 /// million items fit in the memory of a laptop.
 pub struct Trie {
     /// `node · (codebook + 1) + choice` of all edges, ascending; the last choice is the stop, which the root alone
@@ -32,6 +32,8 @@ pub struct Trie {
     passed: Tensor,
     /// Choices of every node. // [nodes]
     branches: Tensor,
+    /// The first choice of every node. // [nodes]
+    first: Tensor,
     codebook: i64,
     digits: i64,
 }
@@ -50,9 +52,13 @@ impl Trie {
         let bytes = (codebook as usize + 1).div_ceil(BITS);
         let mut offered = vec![0_u8; grown.nodes as usize * bytes];
         let mut branches = vec![0_i64; grown.nodes as usize];
+        let mut first = vec![0_i64; grown.nodes as usize];
         for (edge, _) in &edges {
             let (node, choice) = ((edge / (codebook + 1)) as usize, (edge % (codebook + 1)) as usize);
             offered[node * bytes + choice % bytes] |= 1 << (choice / bytes);
+            if branches[node] == 0 {
+                first[node] = choice as i64; // edges ascend
+            }
             branches[node] += 1;
         }
         let bits: Vec<u8> = (0..BITS).map(|bit| 1 << bit).collect();
@@ -65,6 +71,7 @@ impl Trie {
             bits: Tensor::from_slice(&bits).view([-1, 1]).to(device),
             passed: Tensor::from_slice(&grown.passed).view([-1, digits]).to(device),
             branches: Tensor::from_slice(&branches).to(device),
+            first: Tensor::from_slice(&first).to(device),
             codebook,
             digits,
         })
@@ -108,9 +115,14 @@ impl Trie {
         self.passed.select(1, digit).index_select(0, &items.flatten(0, -1)).view_as(items)
     }
 
-    /// Choices at every node.
+    /// How many choices every node offers. // as `nodes`
     pub fn branches(&self, nodes: &Tensor) -> Tensor {
         self.branches.index_select(0, &nodes.flatten(0, -1)).view_as(nodes)
+    }
+
+    /// The first choice of every node: where there is but one, that one. // as `nodes`
+    pub fn first(&self, nodes: &Tensor) -> Tensor {
+        self.first.index_select(0, &nodes.flatten(0, -1)).view_as(nodes)
     }
 
     /// Tokens `[B, G, P * L]` to paths: groups of `L` up to `eos`; a group that is no item is item 0.
@@ -197,6 +209,14 @@ mod tests {
         let paths = trie.read(&vocabulary, &tokens);
         assert_eq!(Vec::<i64>::try_from(paths.items.view(-1)).unwrap(), [2, 0, 3, 1, 0, 0]);
         assert_eq!(Vec::<i64>::try_from(paths.length.view(-1)).unwrap(), [3, 1]);
+    }
+
+    #[test]
+    fn where_there_is_one_choice_it_is_the_first() {
+        let (_, trie) = trie(&[0, 0, 0, 1, 0, 2, 3, 1]).unwrap();
+        let nodes = trie.before(&Tensor::from_slice(&[1i64, 3, 2, 0]), 1); // before the second digits of items 1, 3, 2, none
+        assert_eq!(Vec::<i64>::try_from(trie.branches(&nodes)).unwrap(), [2, 1, 2, 1]);
+        assert_eq!(Vec::<i64>::try_from(trie.first(&nodes)).unwrap(), [1, 1, 1, 0]);
     }
 
     #[test]

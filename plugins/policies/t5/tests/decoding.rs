@@ -91,6 +91,24 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Of most paths the next digit is known here, of a few it is not: they read ahead of the others.
+    #[test]
+    fn scores_are_what_log_probs_says_where_few_paths_have_a_choice(
+        codes in prop::collection::btree_set(prop::collection::vec(0i64..4, 4), 8..14), beam in any::<bool>(), count in 1i64..4
+    ) {
+        let codes: Vec<Vec<i64>> = codes.into_iter().collect();
+        let mut policy = policy(&codes, 4, 3, true);
+        let prompts = prompts(codes.len() as i64, count);
+        let decoding = Decoding { beam, length_penalty: 0.0, ..Decoding::sample(12) };
+        let rollout = policy.rollout(&prompts, &decoding).unwrap();
+        let again = policy.log_probs(&prompts, &rollout.paths(), &Query::plain()).unwrap();
+        prop_assert!(worst(&sum(&again.digits), &rollout.score) < 1e-4);
+    }
+}
+
 #[test]
 fn the_drawn_score_is_what_log_probs_says() {
     for constrained in [true, false] {
