@@ -87,9 +87,9 @@ pub fn floors(measured: &[Measured], machine: &Machine, sizes: &Sizes) -> String
         ]);
     }
     format!(
-        "a large product {:.0} GFLOP/s, with bf16 factors {:.0}; a large copy {:.1} GB/s\n{}",
+        "a large product {:.0} GFLOP/s, with bf16 factors {}; a large copy {:.1} GB/s\n{}",
         machine.float32 / 1e9,
-        machine.bf16 / 1e9,
+        machine.bf16.map_or("no faster".into(), |speed| format!("{:.0}", speed / 1e9)),
         machine.bandwidth / 1e9,
         plain_text(&rows, &[&[Align::Left; 2][..], &[Align::Right; 5]].concat())
     )

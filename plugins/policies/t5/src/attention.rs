@@ -3,7 +3,7 @@
 use crate::dropout::dropout;
 use crate::fused::FusedBlock;
 use crate::layout::Layout;
-use crate::precision::{add_product, rounded_product};
+use crate::precision::Factors;
 use tch::{Kind, Tensor};
 
 /// Sizes and switches of the network in one call.
@@ -13,8 +13,8 @@ pub struct Network {
     pub heads: i64,
     pub d_kv: i64,
     pub eps: f64,
-    /// Kind of the factors of products with weights.
-    pub kind: Kind,
+    /// How the factors of products are kept.
+    pub factors: Factors,
     /// Share of what is dropped; 0 outside training.
     pub dropout: f64,
 }
@@ -32,6 +32,11 @@ impl Network {
         states * (mean_square + self.eps).rsqrt().unsqueeze(-1)
     }
 
+    /// Queries, or queries, keys and values, of states: factors of attention's products. // [N, out]
+    pub fn factors_of_attention(&self, states: &Tensor, weight: &Tensor) -> Tensor {
+        self.factors.of(&self.factors.product(&self.normalise(states), weight))
+    }
+
     /// Dropout where there is any.
     pub fn dropped(&self, states: Tensor) -> Tensor {
         if self.dropout > 0.0 { dropout(&states, self.dropout) } else { states }
@@ -40,15 +45,15 @@ impl Network {
     /// `states + inner output`, one product.
     pub fn residual(&self, states: &Tensor, inner: &Tensor, weight: &Tensor) -> Tensor {
         if self.dropout > 0.0 {
-            return states + self.dropped(inner.to_kind(weight.kind()).mm(weight));
+            return states + self.dropped(self.factors.of(inner).mm(weight));
         }
-        add_product(states, inner, weight)
+        self.factors.add_product(states, inner, weight)
     }
 
     /// The feed-forward sub-layer with its residual. // [N, D]
     pub fn feed_forward(&self, states: &Tensor, block: &FusedBlock) -> Tensor {
         // Dropout does not change signs, so it may come first; what is kept for backward then is one tensor less.
-        let inner = self.dropped(rounded_product(&self.normalise(states), &block.wi)).relu_(); // [N, d_ff]
+        let inner = self.dropped(self.factors.product(&self.normalise(states), &block.wi)).relu_(); // [N, d_ff]
         self.residual(states, &inner, &block.wo)
     }
 
@@ -60,7 +65,7 @@ impl Network {
     /// What every position finds in its row. // [N, heads * d_kv]
     pub fn attended(&self, states: &Tensor, block: &FusedBlock, bias: &Tensor, layout: &Layout) -> Tensor {
         let (rows, time) = (layout.rows, layout.time);
-        let qkv = layout.spread(&rounded_product(&self.normalise(states), &block.qkv));
+        let qkv = layout.spread(&self.factors_of_attention(states, &block.qkv));
         let parts = self.by_head(&qkv, 3); // each [rows * heads, T, d_kv]
         let scores = parts[0].bmm(&parts[1].transpose(1, 2)).view([rows, self.heads, time, time]);
         let mixed = self.mix(scores, Some(bias), &parts[2]);
@@ -73,7 +78,7 @@ impl Network {
         if let Some(bias) = bias {
             scores += bias; // in place: a product's result is not needed backwards
         }
-        let probabilities = self.dropped(scores.softmax(-1, None::<Kind>).to_kind(self.kind));
+        let probabilities = self.dropped(self.factors.of(&scores.softmax(-1, None::<Kind>)));
         probabilities.flatten(0, 1).bmm(values)
     }
 

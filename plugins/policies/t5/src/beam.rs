@@ -256,9 +256,9 @@ struct SharedPast {
 
 impl SharedPast {
     fn new(call: &Call<'_>, prompts: i64, width: i64, longest: i64, device: Device) -> Self {
-        let Network { heads, d_kv, kind, .. } = call.network;
+        let Network { heads, d_kv, factors, .. } = call.network;
         let slots = 1 + (longest - 1) * width;
-        let room = || Tensor::empty([prompts, heads, slots, d_kv], (kind, device));
+        let room = || Tensor::empty([prompts, heads, slots, d_kv], (factors.kind(), device));
         let layers = call.weights.decoder.blocks.len();
         let table = &call.weights.decoder.relative_bias;
         Self {

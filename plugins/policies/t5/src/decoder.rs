@@ -4,7 +4,6 @@ use crate::attention::Network;
 use crate::encoder::{Encoded, Memory};
 use crate::fused::{FusedCross, FusedStack};
 use crate::layout::Layout;
-use crate::precision::rounded_product;
 use crate::relative::{Buckets, causal_mask};
 use crate::weights::Weights;
 use tch::Tensor;
@@ -44,7 +43,7 @@ pub fn decode(
     let bias = (buckets.bias(&stack.relative_bias, 0, layout.time, layout.time) + mask).unsqueeze(0); // [1, heads, T, T]
     let embedded = Tensor::embedding(&weights.shared, &layout.pack(inputs), -1, false, false);
     let mut states = network.dropped(embedded); // [N, D]
-    let blocks = FusedStack::new(stack, network.kind).blocks;
+    let blocks = FusedStack::new(stack, network.factors).blocks;
     for (layer, (block, memory)) in blocks.iter().zip(&memories).enumerate() {
         let mut own = network.attended(&states, block, &bias, layout);
         let mut of_prompts = layout;
@@ -70,7 +69,7 @@ fn attend(
     layout: &Layout,
 ) -> Tensor {
     let prompts = memory.keys.size()[0] / network.heads;
-    let queries = layout.spread(&rounded_product(&network.normalise(states), &cross.q));
+    let queries = layout.spread(&network.factors_of_attention(states, &cross.q));
     let queries = queries.view([prompts, -1, network.inner()]); // [B, G * T, heads * d_kv]
     let mixed = look_up(network, &queries, memory, mask); // [B, G * T, heads * d_kv]
     let mixed = layout.pack(&mixed.view([layout.rows, layout.time, network.inner()]));

@@ -4,7 +4,6 @@ use crate::attention::Network;
 use crate::fused::{self, FusedStack};
 use crate::layout::Layout;
 use crate::policy::Call;
-use crate::precision::rounded_product;
 use crate::weights::Weights;
 use prorl_sdk::prompts::Prompts;
 use tch::{Kind, Tensor};
@@ -42,7 +41,7 @@ pub fn encode(call: &Call<'_>, prompts: &Prompts) -> Encoded {
         states += layout.pack(&prompts.targets(vocabulary.digits)).unsqueeze(-1) * target;
     }
     let mut states = network.dropped(states);
-    for block in &FusedStack::new(stack, network.kind).blocks {
+    for block in &FusedStack::new(stack, network.factors).blocks {
         states = network.self_attention(&states, block, &bias, &layout);
         states = network.feed_forward(&states, block);
     }
@@ -52,7 +51,8 @@ pub fn encode(call: &Call<'_>, prompts: &Prompts) -> Encoded {
 impl Encoded {
     /// Keys and values for every decoder layer, one product for all.
     pub fn memories(&self, network: &Network, weights: &Weights) -> Vec<Memory> {
-        let joined = rounded_product(&self.states, &fused::cross_keys_values(weights, network.kind));
+        let factors = network.factors;
+        let joined = factors.of(&factors.product(&self.states, &fused::cross_keys_values(weights, factors)));
         let layers = weights.decoder.blocks.len() as i64;
         let mut parts = network.by_head(&self.layout.spread(&joined), 2 * layers).into_iter();
         let mut memories = Vec::new();

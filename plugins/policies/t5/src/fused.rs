@@ -4,8 +4,9 @@
 //! weight is multiplied into the product that follows it, `W (w ⊙ x̂) = (W diag w) x̂`: a small matrix is
 //! scaled instead of every state. Gradients reach the original weights through these joins.
 
+use crate::precision::Factors;
 use crate::weights::{Stack, Weights};
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 /// One layer's products.
 pub struct FusedBlock {
@@ -28,19 +29,19 @@ pub struct FusedStack {
 }
 
 impl FusedStack {
-    /// Joins a stack's weights, as factors of `kind`.
-    pub fn new(stack: &Stack, kind: Kind) -> Self {
+    /// Joins a stack's weights, as factors.
+    pub fn new(stack: &Stack, factors: Factors) -> Self {
         let blocks = stack.blocks.iter().map(|block| {
             let (own, inner) = (&block.attention, &block.feed_forward);
             FusedBlock {
-                qkv: (Tensor::cat(&[&own.q, &own.k, &own.v], 0) * &own.norm).to_kind(kind),
-                o: own.o.tr().to_kind(kind),
-                cross: block.cross.as_ref().map(|cross| FusedCross {
-                    q: (&cross.q * &cross.norm).to_kind(kind),
-                    o: cross.o.tr().to_kind(kind),
-                }),
-                wi: (&inner.wi * &inner.norm).to_kind(kind),
-                wo: inner.wo.tr().to_kind(kind),
+                qkv: factors.of(&(Tensor::cat(&[&own.q, &own.k, &own.v], 0) * &own.norm)),
+                o: factors.of(&own.o.tr()),
+                cross: block
+                    .cross
+                    .as_ref()
+                    .map(|cross| FusedCross { q: factors.of(&(&cross.q * &cross.norm)), o: factors.of(&cross.o.tr()) }),
+                wi: factors.of(&(&inner.wi * &inner.norm)),
+                wo: factors.of(&inner.wo.tr()),
             }
         });
         Self { blocks: blocks.collect() }
@@ -49,8 +50,8 @@ impl FusedStack {
 
 /// Keys' and values' products of all cross attentions, after the encoder's last norm.
 // [layers * 2 * heads * d_kv, D]
-pub fn cross_keys_values(weights: &Weights, kind: Kind) -> Tensor {
+pub fn cross_keys_values(weights: &Weights, factors: Factors) -> Tensor {
     let cross = weights.decoder.blocks.iter().filter_map(|block| block.cross.as_ref());
     let parts: Vec<&Tensor> = cross.flat_map(|cross| [&cross.k, &cross.v]).collect();
-    (Tensor::cat(&parts, 0) * &weights.encoder.final_norm).to_kind(kind)
+    factors.of(&(Tensor::cat(&parts, 0) * &weights.encoder.final_norm))
 }

@@ -60,7 +60,7 @@ impl T5Policy {
                 heads,
                 d_kv,
                 eps,
-                kind: self.parameters.precision.kind(),
+                factors: self.parameters.precision.factors(self.weights.shared.device()),
                 dropout: if training { self.parameters.dropout } else { 0.0 },
             },
             weights: &self.weights,

@@ -19,28 +19,79 @@ pub enum Precision {
     Bf16,
 }
 
+/// How factors are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Factors {
+    Float32,
+    Bf16,
+    /// With bf16's 8 bits, in float32.
+    Rounded,
+}
+
 impl Precision {
-    /// As a kind of tensors.
-    pub fn kind(self) -> Kind {
+    /// How a device multiplies in this precision. On a processor without products of bf16, libtorch would make them number
+    /// by number, twenty times slower than in float32; the same factors in float32 cost their rounding alone.
+    pub fn factors(self, device: Device) -> Factors {
         match self {
-            Self::Float32 => Kind::Float,
-            Self::Bf16 => Kind::BFloat16,
+            Self::Float32 => Factors::Float32,
+            Self::Bf16 if device == Device::Cpu && !processor_multiplies_bf16() => Factors::Rounded,
+            Self::Bf16 => Factors::Bf16,
         }
     }
 }
 
-/// `x Wᵀ` in the weight's kind. // [N, out]
-pub fn rounded_product(x: &Tensor, weight: &Tensor) -> Tensor {
-    match weight.kind() {
-        Kind::Float => x.linear(weight, None::<&Tensor>),
-        kind => x.to_kind(kind).linear(weight, None::<&Tensor>),
+fn processor_multiplies_bf16() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return std::arch::is_x86_feature_detected!("avx512bf16");
+    #[cfg(not(target_arch = "x86_64"))]
+    true
+}
+
+impl Factors {
+    /// As a kind of tensors.
+    pub fn kind(self) -> Kind {
+        match self {
+            Self::Float32 | Self::Rounded => Kind::Float,
+            Self::Bf16 => Kind::BFloat16,
+        }
+    }
+
+    /// `x` as a factor.
+    pub fn of(self, x: &Tensor) -> Tensor {
+        match self {
+            Self::Float32 => x.shallow_clone(),
+            Self::Bf16 => x.to_kind(Kind::BFloat16),
+            Self::Rounded => x.to_kind(Kind::BFloat16).to_kind(Kind::Float),
+        }
+    }
+
+    /// `x Wᵀ`; the weight is a factor already. // [N, out]
+    pub fn product(self, x: &Tensor, weight: &Tensor) -> Tensor {
+        self.of(x).linear(weight, None::<&Tensor>)
+    }
+
+    /// `states + x W` in float32; the weight is a factor already. // [N, out]
+    pub fn add_product(self, states: &Tensor, x: &Tensor, weight: &Tensor) -> Tensor {
+        match self {
+            Self::Float32 | Self::Rounded => states.addmm(&self.of(x), weight),
+            Self::Bf16 => states + self.of(x).mm(weight),
+        }
     }
 }
 
-/// `states + x W` with factors of the weight's kind, in float32. // [N, out]
-pub fn add_product(states: &Tensor, x: &Tensor, weight: &Tensor) -> Tensor {
-    match weight.kind() {
-        Kind::Float => states.addmm(x, weight),
-        kind => states + x.to_kind(kind).mm(weight),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rounded_factors_are_those_of_bf16() {
+        let x = Tensor::randn([40, 30], (Kind::Float, Device::Cpu));
+        let (rounded, own) = (Factors::Rounded.of(&x), Factors::Bf16.of(&x));
+        assert_eq!((rounded.kind(), own.kind()), (Kind::Float, Kind::BFloat16));
+        assert_eq!(rounded, own.to_kind(Kind::Float));
+        let weight = Factors::Rounded.of(&Tensor::randn([20, 30], (Kind::Float, Device::Cpu)));
+        let exact = own.to_kind(Kind::Double).mm(&weight.to_kind(Kind::Double).tr());
+        let off = (Factors::Rounded.product(&x, &weight).to_kind(Kind::Double) - exact).abs().max();
+        assert!(off.double_value(&[]) < 1e-4, "sums are float32: {off:?}");
     }
 }

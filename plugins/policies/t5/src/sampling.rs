@@ -203,8 +203,8 @@ struct OwnPast {
 
 impl OwnPast {
     fn new(call: &Call<'_>, prompts: i64, group: i64, longest: i64, device: tch::Device) -> Self {
-        let Network { heads, d_kv, kind, .. } = call.network;
-        let room = || Tensor::empty([prompts * group, heads, longest, d_kv], (kind, device));
+        let Network { heads, d_kv, factors, .. } = call.network;
+        let room = || Tensor::empty([prompts * group, heads, longest, d_kv], (factors.kind(), device));
         let layers = call.weights.decoder.blocks.len();
         let buckets: Buckets = call.decoder_buckets;
         Self {

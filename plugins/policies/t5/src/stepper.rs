@@ -5,7 +5,6 @@ use crate::decoder::look_up;
 use crate::encoder::{Encoded, Memory};
 use crate::fused::FusedStack;
 use crate::layout::Layout;
-use crate::precision::{add_product, rounded_product};
 use crate::weights::Weights;
 use tch::Tensor;
 
@@ -31,7 +30,7 @@ impl<'a> Stepper<'a> {
         Self {
             network,
             weights,
-            fused: FusedStack::new(&weights.decoder, network.kind),
+            fused: FusedStack::new(&weights.decoder, network.factors),
             memories: encoded.memories(&network, weights),
             mask: encoded.mask.as_ref().map(Tensor::shallow_clone),
         }
@@ -46,17 +45,18 @@ impl<'a> Stepper<'a> {
         let layers = self.fused.blocks.len();
         for (layer, (block, memory)) in self.fused.blocks.iter().zip(&self.memories).enumerate() {
             let last = layer + 1 == layers;
-            let qkv = rounded_product(&network.normalise(&states), &block.qkv);
+            let qkv = network.factors_of_attention(&states, &block.qkv);
             let qkv = qkv.view([rows, new, 3, network.heads, network.d_kv]);
             let own = past.attend(network, layer, &qkv, last);
             if last {
                 // Nothing but its keys and values is needed of a token that others follow.
                 states = states.view([rows, new, -1]).select(1, new - 1); // [rows, D]
             }
-            states = add_product(&states, &own, &block.o);
+            states = network.factors.add_product(&states, &own, &block.o);
             if let Some(cross) = &block.cross {
-                let queries = rounded_product(&network.normalise(&states), &cross.q);
-                states = add_product(&states, &self.look_up(&queries, rows, memory, of_prompts), &cross.o);
+                let queries = network.factors_of_attention(&states, &cross.q);
+                states =
+                    network.factors.add_product(&states, &self.look_up(&queries, rows, memory, of_prompts), &cross.o);
             }
             states = network.feed_forward(&states, block);
         }
