@@ -1,11 +1,16 @@
 //! Dropout with four decisions from every random number.
 //!
-//! On the processor libtorch draws one number after the other; imitation would wait for them a fifth of its time.
+//! On the processor libtorch draws one number after the other by a slow generator, and compares and widens them by slow
+//! kernels: imitation would wait for that a fifth of its time.
 
+use rand_xoshiro::Xoshiro256PlusPlus;
+use rand_xoshiro::rand_core::{RngCore, SeedableRng};
 use tch::{Device, Kind, Tensor};
 
 /// Steps of a decision's 16 bits.
 const STEPS: f64 = 65536.0;
+/// Decisions of a random number.
+const OF_A_NUMBER: usize = 4;
 
 /// Zeroes about `share` of `x` (to the nearest 65536th) and scales the rest so that its mean stays.
 pub fn dropout(x: &Tensor, share: f64) -> Tensor {
@@ -13,11 +18,19 @@ pub fn dropout(x: &Tensor, share: f64) -> Tensor {
         return x.dropout(share, true);
     }
     let dropped = (share * STEPS).round(); // of the 65536 values a decision may have
-    let count = x.numel() as i64;
-    let random = Tensor::empty([(count + 3) / 4], (Kind::Int64, Device::Cpu)).random_from_(i64::MIN, None::<i64>);
-    let decisions = random.view_dtype(Kind::Int16).narrow(0, 0, count).view_as(x);
-    let kept = decisions.ge(dropped as i64 - STEPS as i64 / 2); // int16 begins at -32768
-    x * (kept.to_kind(x.kind()) * (STEPS / (STEPS - dropped)))
+    let mut decisions = decisions(x.numel()).view_as(x);
+    let _ = decisions.ge_(dropped as i64 - STEPS as i64 / 2); // int16 begins at -32768
+    let mut kept = decisions.to_kind(x.kind());
+    kept *= STEPS / (STEPS - dropped);
+    x * kept
+}
+
+/// Random numbers of 16 bits, which follow from the state of libtorch's own generator. // [count] int16
+fn decisions(count: usize) -> Tensor {
+    let seed = Tensor::randint(i64::MAX, [1], (Kind::Int64, Device::Cpu)).int64_value(&[0]);
+    let mut generator = Xoshiro256PlusPlus::seed_from_u64(seed as u64);
+    let numbers: Vec<i64> = (0..count.div_ceil(OF_A_NUMBER)).map(|_| generator.next_u64() as i64).collect();
+    Tensor::from_slice(&numbers).view_dtype(Kind::Int16).narrow(0, 0, count as i64)
 }
 
 #[cfg(test)]
