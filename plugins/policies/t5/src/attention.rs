@@ -57,37 +57,49 @@ impl Network {
         self.residual(states, &inner, &block.wo)
     }
 
-    /// The self-attention sub-layer with its residual; `bias` is `[rows or 1, heads, T, T]`. // [N, D]
-    pub fn self_attention(&self, states: &Tensor, block: &FusedBlock, bias: &Tensor, layout: &Layout) -> Tensor {
+    /// The self-attention sub-layer with its residual; `bias` is `[rows or 1, T, T]`, one a head. // [N, D]
+    pub fn self_attention(&self, states: &Tensor, block: &FusedBlock, bias: &[Tensor], layout: &Layout) -> Tensor {
         self.residual(states, &self.attended(states, block, bias, layout), &block.o)
     }
 
     /// What every position finds in its row. // [N, heads * d_kv]
-    pub fn attended(&self, states: &Tensor, block: &FusedBlock, bias: &Tensor, layout: &Layout) -> Tensor {
-        let (rows, time) = (layout.rows, layout.time);
+    pub fn attended(&self, states: &Tensor, block: &FusedBlock, bias: &[Tensor], layout: &Layout) -> Tensor {
         let qkv = layout.spread(&self.factors_of_attention(states, &block.qkv));
-        let parts = self.by_head(&qkv, 3); // each [rows * heads, T, d_kv]
-        let scores = parts[0].bmm(&parts[1].transpose(1, 2)).view([rows, self.heads, time, time]);
-        let mixed = self.mix(scores, Some(bias), &parts[2]);
-        layout.pack(&self.merge(&mixed, rows))
+        let parts = self.by_head(&qkv, 3);
+        let (queries, others) = parts.split_at(self.heads as usize);
+        let (keys, values) = others.split_at(self.heads as usize);
+        layout.pack(&self.look_up(queries, keys, values, bias))
     }
 
-    /// Softmax of the scores plus bias in float32, times values. // [rows * heads, queries, d_kv]
+    /// What queries find among keys, head by head; all are `[rows, .., d_kv]`, one a head. `bias`, one a head or one for
+    /// all or none, is added to scores `[rows, queries, keys]`. // [rows, queries, heads * d_kv]
+    pub fn look_up(&self, queries: &[Tensor], keys: &[Tensor], values: &[Tensor], bias: &[Tensor]) -> Tensor {
+        let found = queries.iter().zip(keys).zip(values).enumerate().map(|(head, ((queries, keys), values))| {
+            let scores = queries.bmm(&keys.transpose(1, 2));
+            self.probabilities(scores, bias.get(head).or(bias.last())).bmm(values)
+        });
+        Tensor::cat(&found.collect::<Vec<_>>(), -1)
+    }
+
+    /// The same for scores of all heads at once, `[rows, heads, queries, keys]`. // [rows * heads, queries, d_kv]
     pub fn mix(&self, scores: Tensor, bias: Option<&Tensor>, values: &Tensor) -> Tensor {
+        self.probabilities(scores, bias).flatten(0, 1).bmm(values)
+    }
+
+    /// Softmax of the scores plus bias in float32, as factors. // as `scores`
+    fn probabilities(&self, scores: Tensor, bias: Option<&Tensor>) -> Tensor {
         let mut scores = scores.to_kind(Kind::Float);
         if let Some(bias) = bias {
             scores += bias; // in place: a product's result is not needed backwards
         }
-        let probabilities = self.dropped(self.factors.of(&scores.softmax(-1, None::<Kind>)));
-        probabilities.flatten(0, 1).bmm(values)
+        self.dropped(self.factors.of(&scores.softmax(-1, None::<Kind>)))
     }
 
-    /// `parts` projections side by side, each apart by head: `[rows, T, parts * heads * d_kv]` to `parts`
-    /// times `[rows * heads, T, d_kv]`.
+    /// `parts` projections side by side, each apart by head: `[rows, T, parts * heads * d_kv]` to `parts * heads` times
+    /// `[rows, T, d_kv]`. They are views: products read them where they lie, which saves a copy there and back.
     pub fn by_head(&self, joined: &Tensor, parts: i64) -> Vec<Tensor> {
         let (rows, time) = (joined.size()[0], joined.size()[1]);
-        let apart = joined.view([rows, time, parts, self.heads, self.d_kv]).permute([2, 0, 3, 1, 4]);
-        apart.reshape([parts, rows * self.heads, time, self.d_kv]).unbind(0)
+        joined.view([rows, time, parts * self.heads, self.d_kv]).unbind(2)
     }
 
     /// Heads side by side again: `[rows * heads, T, d_kv]` to `[rows, T, heads * d_kv]`.

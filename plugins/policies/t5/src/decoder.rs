@@ -40,7 +40,7 @@ pub fn decode(
     let memories = encoded.memories(network, weights);
     let stack = &weights.decoder;
     let mask = causal_mask(layout.time, inputs.device());
-    let bias = (buckets.bias(&stack.relative_bias, 0, layout.time, layout.time) + mask).unsqueeze(0); // [1, heads, T, T]
+    let bias = (buckets.bias(&stack.relative_bias, 0, layout.time, layout.time) + mask).unsqueeze(1).unbind(0); // a head: [1, T, T]
     let embedded = Tensor::embedding(&weights.shared, &layout.pack(inputs), -1, false, false);
     let mut states = network.dropped(embedded); // [N, D]
     let blocks = FusedStack::new(stack, network.factors).blocks;
@@ -68,18 +68,14 @@ fn attend(
     mask: Option<&Tensor>,
     layout: &Layout,
 ) -> Tensor {
-    let prompts = memory.keys.size()[0] / network.heads;
     let queries = layout.spread(&network.factors_of_attention(states, &cross.q));
-    let queries = queries.view([prompts, -1, network.inner()]); // [B, G * T, heads * d_kv]
+    let queries = queries.view([memory.prompts(), -1, network.inner()]); // [B, G * T, heads * d_kv]
     let mixed = look_up(network, &queries, memory, mask); // [B, G * T, heads * d_kv]
     let mixed = layout.pack(&mixed.view([layout.rows, layout.time, network.inner()]));
     network.residual(states, &mixed, &cross.o)
 }
 
-/// What `queries` find in a memory. // [B, queries, heads * d_kv]
-pub fn look_up(network: &Network, queries: &Tensor, memory: &Memory, mask: Option<&Tensor>) -> Tensor {
-    let (prompts, count) = (queries.size()[0], queries.size()[1]);
-    let by_head = &network.by_head(queries, 1)[0]; // [B * heads, queries, d_kv]
-    let scores = by_head.bmm(&memory.keys.transpose(1, 2)).view([prompts, network.heads, count, -1]);
-    network.merge(&network.mix(scores, mask, &memory.values), prompts)
+/// What `queries` `[B, queries, heads * d_kv]` find in a memory. // as `queries`
+fn look_up(network: &Network, queries: &Tensor, memory: &Memory, mask: Option<&Tensor>) -> Tensor {
+    network.look_up(&network.by_head(queries, 1), &memory.keys, &memory.values, mask.map_or(&[], std::slice::from_ref))
 }

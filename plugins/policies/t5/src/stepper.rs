@@ -1,8 +1,7 @@
 //! The decoder a few tokens at a time, with what was computed for earlier tokens kept.
 
 use crate::attention::Network;
-use crate::decoder::look_up;
-use crate::encoder::{Encoded, Memory};
+use crate::encoder::Encoded;
 use crate::fused::FusedStack;
 use crate::layout::Layout;
 use crate::weights::Weights;
@@ -24,15 +23,24 @@ pub struct Stepper<'a> {
     mask: Option<Tensor>, // [B, 1, 1, T]
 }
 
+/// A layer's keys and values of the prompts, all heads in one piece: step after step reads them.
+struct Memory {
+    keys: Tensor,   // [B, heads, T, d_kv]
+    values: Tensor, // [B, heads, T, d_kv]
+}
+
 impl<'a> Stepper<'a> {
     /// A stepper over encoded prompts.
     pub fn new(network: Network, weights: &'a Weights, encoded: &Encoded) -> Self {
+        let memories = encoded.memories(&network, weights).into_iter();
+        let memories = memories
+            .map(|memory| Memory { keys: Tensor::stack(&memory.keys, 1), values: Tensor::stack(&memory.values, 1) });
         Self {
             network,
             weights,
             fused: FusedStack::new(&weights.decoder, network.factors),
-            memories: encoded.memories(&network, weights),
-            mask: encoded.mask.as_ref().map(Tensor::shallow_clone),
+            memories: memories.collect(),
+            mask: encoded.mask.as_ref().map(|mask| mask.unsqueeze(1)),
         }
     }
 
@@ -65,25 +73,24 @@ impl<'a> Stepper<'a> {
 
     /// What the queries of `rows` rows find in the prompts. // as `queries`
     fn look_up(&self, queries: &Tensor, rows: i64, memory: &Memory, of_prompts: &Layout) -> Tensor {
-        let inner = self.network.inner();
-        let spread = of_prompts.spread(&queries.view([rows, -1])); // [B, rows of any prompt, n * inner]
-        let found = look_up(&self.network, &spread.view([of_prompts.rows, -1, inner]), memory, self.mask.as_ref());
-        of_prompts.pack(&found.view([of_prompts.rows, of_prompts.time, -1])).view([-1, inner])
+        let Network { heads, d_kv, .. } = self.network;
+        let prompts = of_prompts.rows;
+        let spread = of_prompts.spread(&queries.view([rows, -1])); // [B, rows of any prompt, n * heads * d_kv]
+        let by_head = spread.view([prompts, -1, heads, d_kv]).transpose(1, 2); // [B, heads, queries, d_kv]
+        let queries = by_head.reshape([prompts * heads, -1, d_kv]);
+        let scores = queries.bmm(&memory.keys.flatten(0, 1).transpose(1, 2));
+        let scores = scores.view([prompts, heads, queries.size()[1], -1]); // [B, heads, queries, T]
+        let found = self.network.mix(scores, self.mask.as_ref(), &memory.values.flatten(0, 1));
+        let found = self.network.merge(&found, prompts); // [B, queries, heads * d_kv]
+        of_prompts.pack(&found.view([prompts, of_prompts.time, -1])).view([-1, heads * d_kv])
     }
 
     /// Goes on with some prompts only, by their current places.
     pub fn keep_prompts(&mut self, places: &Tensor) {
-        let heads = self.network.heads;
         for memory in &mut self.memories {
-            memory.keys = of_prompts(&memory.keys, heads, places);
-            memory.values = of_prompts(&memory.values, heads, places);
+            memory.keys = memory.keys.index_select(0, places);
+            memory.values = memory.values.index_select(0, places);
         }
         self.mask = self.mask.as_ref().map(|mask| mask.index_select(0, places));
     }
-}
-
-/// Some prompts of `[B * heads, T, d_kv]`.
-fn of_prompts(tensor: &Tensor, heads: i64, places: &Tensor) -> Tensor {
-    let (time, width) = (tensor.size()[1], tensor.size()[2]);
-    tensor.view([-1, heads, time, width]).index_select(0, places).view([-1, time, width])
 }
