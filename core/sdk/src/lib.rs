@@ -13,6 +13,7 @@ pub mod clipping;
 pub mod critic;
 pub mod crossing;
 pub mod diagnostics;
+pub mod dropout;
 pub mod error;
 pub mod export;
 pub mod foreign;

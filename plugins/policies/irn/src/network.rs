@@ -1,6 +1,7 @@
 //! The network: SASRec's layers over a user's items, with the objective beside them.
 
 use crate::parameters::IrnParameters;
+use prorl_sdk::dropout::dropout;
 use prorl_sdk::prelude::*;
 use prorl_seqrec::initial;
 use prorl_seqrec::sasrec::SasRecParameters;
@@ -79,7 +80,7 @@ impl Network {
         let objective = Tensor::embedding(&self.item_embedding, &objective.unsqueeze(-1), 0, false, false); // [N, 1, D]
         let impressionability = self.impressionability_of(&embedded); // [N, T]
         let joined = Tensor::cat(&[objective + &self.objective_position, embedded + positions], 1); // [N, T + 1, D]
-        let first = self.norm.forward(&joined).dropout(self.dropout, training); // [N, T + 1, D]
+        let first = dropout(&self.norm.forward(&joined), self.dropout, training); // [N, T + 1, D]
         let mask = self.mask(&impressionability); // [N, 1, T + 1, T + 1]
         let states = self.layers.iter().fold(first, |states, (attention, feed_forward)| {
             feed_forward.forward(&attention.forward(&states, &mask, training), training)

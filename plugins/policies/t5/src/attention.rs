@@ -1,9 +1,9 @@
 //! What both stacks share: normalisation, attention, feed-forward.
 
-use crate::dropout::dropout;
 use crate::fused::FusedBlock;
 use crate::layout::Layout;
 use crate::precision::Factors;
+use prorl_sdk::dropout::dropout;
 use tch::{Kind, Tensor};
 
 /// Sizes and switches of the network in one call.
@@ -39,7 +39,7 @@ impl Network {
 
     /// Dropout where there is any.
     pub fn dropped(&self, states: Tensor) -> Tensor {
-        if self.dropout > 0.0 { dropout(&states, self.dropout) } else { states }
+        dropout(&states, self.dropout, true)
     }
 
     /// `states + inner output`, one product.

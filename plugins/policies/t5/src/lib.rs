@@ -6,7 +6,6 @@
 mod attention;
 mod beam;
 mod decoder;
-mod dropout;
 mod encoder;
 mod filters;
 mod fused;

@@ -2,6 +2,7 @@
 
 use super::parameters::Gru4RecParameters;
 use crate::{SequenceEncoder, initial};
+use prorl_sdk::dropout::dropout;
 use prorl_sdk::error::Result;
 use prorl_sdk::setup::Setup;
 use tch::{Device, Kind, Tensor};
@@ -61,8 +62,8 @@ impl SequenceEncoder for Encoder {
     }
 
     fn states(&self, items: &Tensor, training: bool) -> Tensor {
-        let Gru4RecParameters { hidden, layers, dropout, .. } = self.parameters;
-        let embedded = Tensor::embedding(&self.item_embedding, items, 0, false, false).dropout(dropout, training); // [N, T, D]
+        let Gru4RecParameters { hidden, layers, dropout: share, .. } = self.parameters;
+        let embedded = dropout(&Tensor::embedding(&self.item_embedding, items, 0, false, false), share, training); // [N, T, D]
         let rows = items.size()[0];
         let start = Tensor::zeros([layers, rows, hidden], (Kind::Float, items.device()));
         let (read, _) = embedded.gru(&start, &self.recurrent, false, layers, 0.0, training, false, true); // [N, T, hidden]

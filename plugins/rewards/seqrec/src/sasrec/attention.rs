@@ -2,6 +2,7 @@
 
 use super::layers::{Fresh, LayerNorm, Linear};
 use super::parameters::SasRecParameters;
+use prorl_sdk::dropout::dropout;
 use tch::{Device, Kind, Tensor};
 
 /// Minus infinity where a key stands behind its query, else 0. // [T, T]
@@ -43,9 +44,9 @@ impl Attention {
         let [query, key, value] = self.project(input); // [N, heads, T, D / heads]
         let scale = 1.0 / (query.size()[3] as f64).sqrt();
         let scores = (query * scale).matmul(&key.transpose(-2, -1)) + mask; // [N, heads, T, T]
-        let weights = scores.softmax(-1, None).dropout(self.attention_dropout, training); // [N, heads, T, T]
+        let weights = dropout(&scores.softmax(-1, None), self.attention_dropout, training); // [N, heads, T, T]
         let read = weights.matmul(&value).transpose(1, 2).flatten(2, 3); // [N, T, D]
-        let change = self.dense.forward(&read).dropout(self.hidden_dropout, training); // [N, T, D]
+        let change = dropout(&self.dense.forward(&read), self.hidden_dropout, training); // [N, T, D]
         self.norm.forward(&(change + input))
     }
 

@@ -5,6 +5,7 @@ use super::feed_forward::FeedForward;
 use super::layers::{Fresh, LayerNorm};
 use super::parameters::SasRecParameters;
 use crate::{SequenceEncoder, initial};
+use prorl_sdk::dropout::dropout;
 use prorl_sdk::error::Result;
 use prorl_sdk::setup::Setup;
 use tch::{Kind, Tensor};
@@ -88,7 +89,7 @@ impl Encoder {
     fn states_with(&self, items: &Tensor, mask: &Tensor, training: bool) -> Tensor {
         let embedded = Tensor::embedding(&self.item_embedding, items, 0, false, false); // [N, T, D]
         let positions = self.position_embedding.narrow(0, 0, items.size()[1]); // [T, D]
-        let first = self.norm.forward(&(embedded + positions)).dropout(self.parameters.hidden_dropout, training); // [N, T, D]
+        let first = dropout(&self.norm.forward(&(embedded + positions)), self.parameters.hidden_dropout, training); // [N, T, D]
         self.layers.iter().fold(first, |states, (attention, feed_forward)| {
             feed_forward.forward(&attention.forward(&states, mask, training), training)
         })

@@ -2,6 +2,7 @@
 
 use super::layers::{Fresh, LayerNorm, Linear};
 use super::parameters::SasRecParameters;
+use prorl_sdk::dropout::dropout;
 use tch::Tensor;
 
 /// RecBole's `FeedForward`.
@@ -27,7 +28,7 @@ impl FeedForward {
     /// `input` is `[N, T, D]`. // [N, T, D]
     pub fn forward(&self, input: &Tensor, training: bool) -> Tensor {
         let inner = self.dense_1.forward(input).gelu("none"); // [N, T, inner]
-        let change = self.dense_2.forward(&inner).dropout(self.dropout, training); // [N, T, D]
+        let change = dropout(&self.dense_2.forward(&inner), self.dropout, training); // [N, T, D]
         self.norm.forward(&(change + input))
     }
 

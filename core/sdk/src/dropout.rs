@@ -1,7 +1,7 @@
 //! Dropout with four decisions from every random number.
 //!
-//! On the processor libtorch draws one number after the other by a slow generator, and compares and widens them by slow
-//! kernels: imitation would wait for that a fifth of its time.
+//! On the processor libtorch draws one number after the other by a slow generator, on one thread, and compares and widens
+//! them by slow kernels: a model in training would wait for that a fifth of its time.
 
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{RngCore, SeedableRng};
@@ -12,8 +12,12 @@ const STEPS: f64 = 65536.0;
 /// Decisions of a random number.
 const OF_A_NUMBER: usize = 4;
 
-/// Zeroes about `share` of `x` (to the nearest 65536th) and scales the rest so that its mean stays.
-pub fn dropout(x: &Tensor, share: f64) -> Tensor {
+/// In training, zeroes about `share` of `x` (in [0, 1), to the nearest 65536th) and scales the rest so that its mean stays,
+/// as `torch::dropout` does; what is drawn follows from libtorch's seed. // as `x`
+pub fn dropout(x: &Tensor, share: f64, training: bool) -> Tensor {
+    if !training || share == 0.0 {
+        return x.shallow_clone();
+    }
     if x.device() != Device::Cpu {
         return x.dropout(share, true);
     }
@@ -41,7 +45,7 @@ mod tests {
     fn drops_its_share_and_keeps_the_mean() {
         let ones = Tensor::ones([401, 499], (Kind::Float, Device::Cpu));
         for share in [0.1, 0.5, 0.9] {
-            let kept = dropout(&ones, share);
+            let kept = dropout(&ones, share, true);
             let mean = kept.mean(Kind::Double).double_value(&[]);
             let zeros = kept.eq(0.0).to_kind(Kind::Double).mean(Kind::Double).double_value(&[]);
             assert!((zeros - share).abs() < 0.006, "{zeros} of {share}"); // over 5 standard deviations
@@ -53,11 +57,29 @@ mod tests {
 
     #[test]
     fn decisions_are_independent_of_their_neighbours() {
-        let kept = dropout(&Tensor::ones([400_000], (Kind::Float, Device::Cpu)), 0.5).gt(0.0).to_kind(Kind::Double);
+        let kept =
+            dropout(&Tensor::ones([400_000], (Kind::Float, Device::Cpu)), 0.5, true).gt(0.0).to_kind(Kind::Double);
         for lag in 1..9 {
             let here = kept.narrow(0, 0, 400_000 - lag);
             let both = (here * kept.narrow(0, lag, 400_000 - lag)).mean(Kind::Double).double_value(&[]);
             assert!((both - 0.25).abs() < 0.004, "{both} at a distance of {lag}");
         }
+    }
+
+    #[test]
+    fn outside_training_nothing_is_dropped() {
+        let x = Tensor::randn([40], (Kind::Float, Device::Cpu));
+        assert_eq!(dropout(&x, 0.5, false), x);
+        assert_eq!(dropout(&x, 0.0, true), x);
+    }
+
+    #[test]
+    fn the_seed_decides() {
+        let drawn = |seed| {
+            tch::manual_seed(seed);
+            dropout(&Tensor::ones([1_000], (Kind::Float, Device::Cpu)), 0.5, true)
+        };
+        assert_eq!(drawn(1), drawn(1));
+        assert_ne!(drawn(1), drawn(2));
     }
 }
