@@ -1,4 +1,4 @@
-//! Six tasks that dominate a researcher's waiting, timed through the real plugins.
+//! Tasks that dominate a researcher's waiting, timed through the real plugins.
 //!
 //! Sizes and data follow the Python comparison: random weights, random codes, forced path lengths, so that both
 //! sides do the same work.
@@ -92,27 +92,39 @@ struct Bench<'a> {
 
 type Task = for<'a, 'b> fn(&'a Bench<'b>) -> Result<Timing>;
 
-/// The six, and what only [`growth`] looks at: `train`, a step of a reward model with sampled items.
-const TASKS: [(&str, Task); 7] = [
+/// The six of the Python comparison; `evaluate`, which it lacks; and what only [`growth`] looks at: `train`, a step of a
+/// reward model with sampled items.
+const TASKS: [(&str, Task); 8] = [
     ("sample", |it| it.sample()),
     ("update", |it| it.update()),
     ("pretrain", |it| it.pretrain()),
     ("beam", |it| it.beam()),
     ("reward", |it| it.reward()),
     ("sasrec", |it| it.sasrec()),
+    ("evaluate", |it| it.evaluate()),
     ("train", |it| it.train()),
 ];
 
-/// The tasks named in `only`, or all six, in their order.
+/// Tasks that stand alone.
+const CHOSEN: usize = 7;
+/// Of these, the ones that the Python comparison has.
+const COMPARED: usize = 6;
+
+/// The tasks named in `only`, or all, in their order.
 ///
 /// # Errors
 /// A name is no task's.
 pub fn chosen(only: &[String]) -> Result<Vec<&'static str>> {
-    let names: Vec<&str> = TASKS[..6].iter().map(|(name, _)| *name).collect();
+    let names: Vec<&str> = TASKS[..CHOSEN].iter().map(|(name, _)| *name).collect();
     if let Some(unknown) = only.iter().find(|wanted| !names.contains(&wanted.as_str())) {
         bail!("`{unknown}` is no task; the tasks are {}", names.join(", "));
     }
     Ok(names.into_iter().filter(|name| only.is_empty() || only.iter().any(|wanted| wanted == name)).collect())
+}
+
+/// Whether the Python comparison has a task.
+pub fn is_compared(task: &str) -> bool {
+    TASKS[..COMPARED].iter().any(|(name, _)| *name == task)
 }
 
 /// Whether a task runs the policy, and so depends on its precision.
@@ -122,10 +134,11 @@ pub fn runs_the_policy(task: &str) -> bool {
 
 /// Sampling, judging and learning: one step of RL, of the tasks measured, where all three are among them.
 pub fn step(timings: &[Timing]) -> Option<Timing> {
-    let seconds = |name: &str| timings.iter().find(|it| it.name == name).map(|it| it.seconds);
-    let parts = [seconds("sample")?, seconds("reward")?, seconds("update")?];
-    let peak = timings.iter().filter(|it| it.name != "sasrec").filter_map(|it| it.peak).max();
-    Some(Timing { name: "step".into(), seconds: parts.iter().sum(), what: "sample, reward and update".into(), peak })
+    let part = |name: &str| timings.iter().find(|it| it.name == name);
+    let parts = [part("sample")?, part("reward")?, part("update")?];
+    let seconds = parts.iter().map(|it| it.seconds).sum();
+    let peak = parts.iter().filter_map(|it| it.peak).max();
+    Some(Timing { name: "step".into(), seconds, what: "sample, reward and update".into(), peak })
 }
 
 /// Times one task.
@@ -314,6 +327,23 @@ impl<'a> Bench<'a> {
         })
     }
 
+    fn evaluate(&self) -> Result<Timing> {
+        let (mut policy, mut evaluator) = (self.policy()?, self.reward_model(0)?);
+        evaluator.set_training(false)?;
+        let (count, beams) = EVALUATED;
+        let prompts = self.prompts(count);
+        let decoding = Decoding { forced_length: self.sizes.path_items, ..Decoding::beam(beams) };
+        let what = format!("{count} prompts x {beams} beams x {} tokens, judged by SASRec", self.tokens());
+        let mut batch = |start: i64| -> Result<()> {
+            let prompts = prompts.narrow(start, EVALUATION_BATCH.min(count - start));
+            let paths = policy.rollout(&prompts, &decoding)?.paths();
+            evaluator.score_paths(&prompts, &paths)?;
+            Ok(())
+        };
+        let mut starts = move || (0..count).step_by(EVALUATION_BATCH as usize).try_for_each(&mut batch);
+        self.timed("evaluate", what, || no_grad(&mut starts))
+    }
+
     fn train(&self) -> Result<Timing> {
         let (negatives, sequences) = SAMPLED;
         let mut model = self.reward_model(negatives)?;
@@ -329,6 +359,11 @@ impl<'a> Bench<'a> {
         })
     }
 }
+
+/// Prompts that `evaluate` looks at, and beams of each.
+const EVALUATED: (i64, i64) = (1_000, 10);
+/// Prompts that it decodes together.
+const EVALUATION_BATCH: i64 = 64;
 
 /// Items that a step of `train` compares with, and sequences of the data set's usual length that it reads.
 const SAMPLED: (i64, i64) = (2_048, 64);

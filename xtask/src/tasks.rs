@@ -60,7 +60,7 @@ pub fn ci(workspace: &Workspace) -> Result<()> {
 /// Where figures of the benchmarks are kept.
 const HISTORY: &str = "benchmarks/history.jsonl";
 
-/// The benchmarks: `prorl-bench` with `--python` and the arguments as they came. Figures of the six tasks are kept, unless
+/// The benchmarks: `prorl-bench` with `--python` and the arguments as they came. Figures of all tasks are kept, unless
 /// the arguments ask for something else than those.
 pub fn bench(workspace: &Workspace, python: Option<&Path>, args: &[OsString]) -> Result<()> {
     let libtorch = setup::libtorch(workspace)?;

@@ -143,6 +143,7 @@ pub fn work(task: &str, sizes: &Sizes) -> Option<Work> {
     let Sizes { prompts, group, path_items, items, .. } = *sizes;
     let tokens = t5::DIGITS * path_items + 1;
     let forward = |prompts: i64, group: i64, tokens: i64| encoder(prompts) + decoder(prompts, group, tokens);
+    let judged = |paths: i64| reader(paths, HISTORY + path_items) + scores(paths * (path_items + 1), items);
     Some(match task {
         "sample" => forward(prompts, group, tokens),
         // With backward the policy's, forward alone the reference's.
@@ -150,9 +151,10 @@ pub fn work(task: &str, sizes: &Sizes) -> Option<Work> {
         // One, two and three items by turns.
         "pretrain" => forward(256, 1, t5::DIGITS * 2 + 1) * WITH_BACKWARD,
         "beam" => forward(64, 10, tokens),
-        "reward" => {
-            let paths = prompts * group;
-            reader(paths, HISTORY + path_items) + scores(paths * (path_items + 1), items)
+        "reward" => judged(prompts * group),
+        "evaluate" => {
+            let (prompts, beams) = super::EVALUATED;
+            forward(prompts, beams, tokens) + judged(prompts * beams)
         }
         "sasrec" => {
             let (sequences, positions) = super::EPOCH;

@@ -1,4 +1,4 @@
-//! Times the six tasks that dominate a researcher's waiting, and the same work in Python beside them.
+//! Times the tasks that dominate a researcher's waiting, and the same work in Python beside them.
 
 use anyhow::{Result, bail};
 use clap::Parser;
@@ -11,7 +11,7 @@ use prorl_host::plugins::Registry;
 use std::path::PathBuf;
 use tch::Device;
 
-/// Times sampling, update, imitation, beam search, reward scoring and reward model training.
+/// Times sampling, update, imitation, beam search, reward scoring, reward model training and evaluation.
 #[derive(Parser)]
 struct Arguments {
     /// Prompts of a batch.
@@ -29,7 +29,7 @@ struct Arguments {
     /// Threads of both sides.
     #[arg(long, default_value_t = 2)]
     threads: i32,
-    /// Tasks, separated by commas; all six where absent. With --growth: what grows.
+    /// Tasks, separated by commas; all where absent. With --growth: what grows.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Measures the machine, too, and says how far each task is from the least time its arithmetic takes.
@@ -139,7 +139,7 @@ fn tasks(arguments: &Arguments, python: Option<&Python>, registry: &Registry, si
             let sizes = Sizes { precision: precision.clone(), ..sizes.clone() };
             add(Side::Ours, &label(precision), benchmark::run(registry, &sizes, task)?);
         }
-        let Some(python) = python else { continue };
+        let Some(python) = python.filter(|_| benchmark::is_compared(task)) else { continue };
         // Float32 is what all ratios are to; autocast stands beside it where bf16 was asked for.
         let autocast = precisions().any(|it| policys && it == "bf16").then_some("bf16");
         for precision in ["float32"].into_iter().chain(autocast) {
