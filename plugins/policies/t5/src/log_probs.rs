@@ -112,12 +112,13 @@ impl Reading {
         let counts = places.iter().map(|place| place.size()[0]).collect();
         let places = Tensor::cat(&places, 0); // [n]
         let kept = layout.locate(&places);
-        if places.size()[0] as f64 > WORTH_PACKING * layout.len() as f64 {
+        let count = places.size()[0];
+        if count as f64 > WORTH_PACKING * layout.len() as f64 {
             return Self { wanted: None, rows: kept, counts };
         }
         let (places, order) = places.sort(0, false);
         let owner = places.divide_scalar_mode(layout.rows / prompts * layout.time, "floor");
-        let numbers = Tensor::arange(order.size()[0], (Kind::Int64, order.device()));
+        let numbers = Tensor::arange(count, (Kind::Int64, order.device()));
         let rows = order.zeros_like().index_copy(0, &order, &numbers);
         let wanted = Wanted { places: layout.locate(&places), of_prompts: Layout::by_owner(&owner, prompts) };
         Self { wanted: Some(wanted), rows, counts }

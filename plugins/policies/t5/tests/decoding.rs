@@ -121,6 +121,15 @@ fn the_drawn_score_is_what_log_probs_says() {
 }
 
 #[test]
+fn paths_of_nothing_have_log_probability_0() {
+    let mut policy = policy(&catalogue(), 4, 2, true);
+    let mut paths = Paths::from_items(Tensor::zeros([3, 2, 2], (Kind::Int64, Device::Cpu)));
+    let _ = paths.stopped.zero_();
+    let digits = policy.log_probs(&prompts(7, 3), &paths, &Query::plain()).unwrap().digits;
+    assert_eq!((digits.size(), worst(&digits, &digits.zeros_like())), (vec![3, 2, 3, 3], 0.0));
+}
+
+#[test]
 fn probabilities_of_all_paths_add_up_to_one() {
     let codes = catalogue();
     let mut policy = policy(&codes, 4, 2, true);
