@@ -15,6 +15,8 @@ pub struct Network {
     pub eps: f64,
     /// How the factors of products are kept.
     pub factors: Factors,
+    /// Whether products read them where they lie.
+    pub reads_strides: bool,
     /// Share of what is dropped; 0 outside training.
     pub dropout: f64,
 }
@@ -96,10 +98,16 @@ impl Network {
     }
 
     /// `parts` projections side by side, each apart by head: `[rows, T, parts * heads * d_kv]` to `parts * heads` times
-    /// `[rows, T, d_kv]`. They are views: products read them where they lie, which saves a copy there and back.
+    /// `[rows, T, d_kv]`.
     pub fn by_head(&self, joined: &Tensor, parts: i64) -> Vec<Tensor> {
         let (rows, time) = (joined.size()[0], joined.size()[1]);
-        joined.view([rows, time, parts * self.heads, self.d_kv]).unbind(2)
+        let heads = joined.view([rows, time, parts * self.heads, self.d_kv]).unbind(2);
+        heads.into_iter().map(|head| self.readable(head)).collect()
+    }
+
+    /// A factor as products read it best: as it is, or copied once.
+    pub fn readable(&self, factor: Tensor) -> Tensor {
+        if self.reads_strides { factor } else { factor.contiguous() }
     }
 
     /// Heads side by side again: `[rows * heads, T, d_kv]` to `[rows, T, heads * d_kv]`.

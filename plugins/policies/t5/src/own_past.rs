@@ -65,8 +65,7 @@ impl Past for OwnPast {
         keys.narrow(2, self.time, new).copy_(&part(1));
         values.narrow(2, self.time, new).copy_(&part(2));
         let (slots, asking) = (self.time + new, if last_alone { 1 } else { new });
-        // Products of what is contiguous are many times faster than the copy is slow.
-        let so_far = |kept: &Tensor| kept.narrow(2, 0, slots).contiguous().view([rows * heads, slots, d_kv]);
+        let so_far = |kept: &Tensor| network.readable(kept.flatten(0, 1).narrow(1, 0, slots)); // [rows * heads, slots, d_kv]
         let query = part(0).narrow(2, new - asking, asking).reshape([rows * heads, asking, d_kv]);
         let scores = query.bmm(&so_far(keys).transpose(1, 2)).view([rows, heads, asking, slots]);
         let bias = self.bias.narrow(1, slots - asking, asking).narrow(2, 0, slots); // [heads, asking, slots]

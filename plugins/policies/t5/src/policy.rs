@@ -7,6 +7,7 @@ use crate::head::Head;
 use crate::imitation;
 use crate::log_probs;
 use crate::parameters::T5Parameters;
+use crate::precision::products_read_strides;
 use crate::relative::Buckets;
 use crate::sampling;
 use crate::tokens::Vocabulary;
@@ -54,13 +55,15 @@ impl T5Policy {
     fn call(&self, training: bool) -> Call<'_> {
         let T5Parameters { d_model, heads, d_kv, layer_norm_epsilon: eps, .. } = self.parameters;
         let (count, max_distance) = (self.parameters.buckets, self.parameters.max_distance);
+        let device = self.weights.shared.device();
         Call {
             network: Network {
                 d_model,
                 heads,
                 d_kv,
                 eps,
-                factors: self.parameters.precision.factors(self.weights.shared.device()),
+                factors: self.parameters.precision.factors(device),
+                reads_strides: products_read_strides(device),
                 dropout: if training { self.parameters.dropout } else { 0.0 },
             },
             weights: &self.weights,

@@ -40,6 +40,15 @@ impl Precision {
     }
 }
 
+/// Whether products read factors where they lie, whatever their strides. With AVX-512, libtorch may multiply by oneDNN,
+/// which makes a copy of what is not contiguous, for every product anew.
+pub fn products_read_strides(device: Device) -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return device != Device::Cpu || !std::arch::is_x86_feature_detected!("avx512f");
+    #[cfg(not(target_arch = "x86_64"))]
+    return device != Device::Cpu;
+}
+
 fn processor_multiplies_bf16() -> bool {
     #[cfg(target_arch = "x86_64")]
     return std::arch::is_x86_feature_detected!("avx512bf16");

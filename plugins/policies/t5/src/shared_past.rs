@@ -122,8 +122,7 @@ impl Past for SharedPast {
             return apart.get(2).reshape([-1, heads * d_kv]); // the only token attends to itself
         }
         let (slots, asking) = (used + new * beams, if last_alone { 1 } else { new });
-        // Products of what is contiguous are many times faster than the copy is slow.
-        let so_far = |kept: &Tensor| kept.narrow(2, 0, slots).contiguous().view([prompts * heads, slots, d_kv]);
+        let so_far = |kept: &Tensor| network.readable(kept.flatten(0, 1).narrow(1, 0, slots)); // [b * heads, slots, d_kv]
         let query = apart.get(0).narrow(2, new - asking, asking).transpose(2, 3); // [b, heads, beams, asking, d_kv]
         let query = query.reshape([prompts * heads, beams * asking, d_kv]);
         let scores = query.bmm(&so_far(keys).transpose(1, 2)).view([prompts, heads, beams * asking, slots]);
