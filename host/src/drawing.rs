@@ -38,9 +38,21 @@ impl<'a> Axes<'a> {
     fn label(&self, place: f64) -> String {
         match self.logarithmic {
             false => format!("{}", (place * 1e6).round() / 1e6),
-            true => format!("{:.3}", 10_f64.powf(place)).trim_end_matches('0').trim_end_matches('.').to_owned(),
+            true => two_digits(10_f64.powf(place)),
         }
     }
+}
+
+/// A number above 0 in two significant digits, thousands and millions by their letters.
+fn two_digits(number: f64) -> String {
+    let step = 10_f64.powf(number.log10().floor() - 1.0);
+    let rounded = (number / step).round() * step;
+    let (unit, letter) = match rounded {
+        1e6.. => (1e6, "M"),
+        1e4.. => (1e3, "k"),
+        _ => (1.0, ""),
+    };
+    format!("{}{letter}", (rounded / unit * 1e6).round() / 1e6)
 }
 
 /// Draws named lines into the file `path`.
@@ -59,6 +71,7 @@ pub fn lines(path: &Path, heading: &str, axes: Axes<'_>, lines: &[(&str, Vec<(f6
     let mut chart = ChartBuilder::on(&root)
         .caption(heading, ("sans-serif", 18))
         .margin(10)
+        .margin_right(24) // half of the last number stands there
         .x_label_area_size(36)
         .y_label_area_size(56)
         .build_cartesian_2d(left..right, low..high)
@@ -108,6 +121,8 @@ mod tests {
         let axes = Axes::logarithmic("items", "seconds");
         assert_eq!(axes.label(axes.place((1000.0, 1.0)).unwrap().0), "1000");
         assert_eq!(axes.label((0.025_f64).log10()), "0.025");
+        assert_eq!(axes.label(4.2), "16k");
+        assert_eq!(axes.label(6.4), "2.5M");
         assert_eq!(axes.place((0.0, 1.0)), None);
         assert_eq!(Axes::linear("step").label(0.30000000000000004), "0.3");
     }
