@@ -1,0 +1,204 @@
+//! All heads over all sequences.
+#![allow(unsafe_code)]
+
+use super::backward::{self, Backward, Known, padded};
+use super::dropping::Dropping;
+use super::forward::{self, Forward};
+use super::parts::{parts, split};
+use super::sequence::Sequence;
+use super::spans::Spans;
+use crate::floats::{Part, Rows, numbers_of_new};
+use crate::threads::run;
+use std::ops::Range;
+use tch::{Device, Kind, Tensor};
+
+/// How sequences look at each other.
+pub struct Plan {
+    pub from: Spans,
+    pub to: Spans,
+    pub heads: usize,
+    /// Of a head.
+    pub width: usize,
+    /// The first column of queries, keys and values in their rows.
+    pub columns: [usize; 3],
+    /// Whether queries lie in the same rows as keys and values, and so do their gradients.
+    pub joined: bool,
+    pub causal: bool,
+    /// The queries' places in their sequences, where they are not all in order from the first.
+    pub places: Option<Vec<usize>>, // [N]
+    pub dropping: Option<Dropping>,
+}
+
+/// A call.
+pub struct Whole {
+    pub plan: Plan,
+    pub queries: Tensor, // [N, ..]
+    pub others: Tensor,  // [N', ..]
+    /// With room for whole tiles. // [heads * T, step]
+    pub bias: Option<Tensor>,
+}
+
+/// What the backward pass needs of the forward pass.
+pub struct Found {
+    pub found: Tensor,       // [N, heads * width]
+    pub normalisers: Tensor, // [N, heads * 2]
+}
+
+/// Gradients of a call's factors and bias.
+pub struct Gradients {
+    pub of_queries: Tensor, // as `queries`
+    /// Absent where they are in those of the queries.
+    pub of_others: Option<Tensor>, // as `others`
+    pub of_bias: Option<Tensor>, // as `bias`
+}
+
+/// Tensors' numbers.
+struct View<'a> {
+    plan: &'a Plan,
+    queries: Rows<'a>,
+    others: Rows<'a>,
+    bias: Option<Rows<'a>>,
+}
+
+impl Plan {
+    /// Room for rows of `width`: zeros where not every row belongs to a sequence.
+    fn blank(&self, spans: &Spans, width: usize) -> Tensor {
+        let size = [spans.rows() as i64, width as i64];
+        let covered = (0..spans.len()).filter(|&it| !self.skips(it)).map(|it| spans.of(it).len()).sum::<usize>();
+        if covered == spans.rows() {
+            return Tensor::empty(size, (Kind::Float, Device::Cpu));
+        }
+        Tensor::zeros(size, (Kind::Float, Device::Cpu))
+    }
+
+    /// Whether nothing looks or nothing is to be seen.
+    fn skips(&self, sequence: usize) -> bool {
+        self.from.of(sequence).is_empty() || self.to.of(sequence).is_empty()
+    }
+
+    fn parts(&self) -> Vec<Range<usize>> {
+        parts(&self.from, &self.to, self.heads * self.width, tch::get_num_threads().max(1) as usize)
+    }
+}
+
+impl Whole {
+    /// What queries find.
+    pub fn forward(&self) -> Found {
+        let plan = &self.plan;
+        let mut found = plan.blank(&plan.from, plan.heads * plan.width);
+        let mut normalisers = plan.blank(&plan.from, 2 * plan.heads);
+        let (parts, view) = (plan.parts(), self.view());
+        let of_found = split(numbers_of_new(&mut found), plan.heads * plan.width, &plan.from, &parts);
+        let of_normalisers = split(numbers_of_new(&mut normalisers), 2 * plan.heads, &plan.from, &parts);
+        let jobs: Vec<_> = parts.into_iter().zip(of_found.into_iter().zip(of_normalisers)).collect();
+        run(jobs, |(part, (found, normalisers))| {
+            // SAFETY: the processor has AVX2 and FMA, as was asked before the call was made.
+            unsafe { view.forward_part(part, found, normalisers.numbers) }
+        });
+        Found { found, normalisers }
+    }
+
+    /// Gradients from the gradient of what was found, `[N, heads * width]` float32.
+    pub fn backward(&self, known: &Found, of_found: &Tensor, wants_bias: bool) -> Gradients {
+        let plan = &self.plan;
+        let (parts, view) = (plan.parts(), self.view());
+        let width = |tensor: &Tensor| tensor.size()[1] as usize;
+        let mut of_queries = plan.blank(&plan.from, width(&self.queries));
+        let mut of_others = (!plan.joined).then(|| plan.blank(&plan.to, width(&self.others)));
+        let queries = split(numbers_of_new(&mut of_queries), width(&self.queries), &plan.from, &parts);
+        let others = of_others
+            .as_mut()
+            .map_or_else(Vec::new, |of_others| split(numbers_of_new(of_others), width(&self.others), &plan.to, &parts));
+        let mut others = others.into_iter();
+        let jobs: Vec<_> =
+            parts.into_iter().zip(queries).map(|(part, queries)| (part, queries, others.next())).collect();
+        let (found, of_found, normalisers) = (Rows::of(&known.found), Rows::of(of_found), Rows::of(&known.normalisers));
+        let mut sums = run(jobs, |(part, queries, others)| {
+            // SAFETY: as above.
+            unsafe { view.backward_part(part, [found, of_found, normalisers], (queries, others), wants_bias) }
+        });
+        let of_bias = self.bias.as_ref().filter(|_| wants_bias).map(|bias| {
+            let rest = sums.split_off(1);
+            let total = rest.iter().fold(sums.remove(0), |mut total, sums| {
+                total.iter_mut().zip(sums).for_each(|(total, sum)| *total += sum);
+                total
+            });
+            Tensor::from_slice(&total).view_as(bias)
+        });
+        Gradients { of_queries, of_others, of_bias }
+    }
+
+    fn view(&self) -> View<'_> {
+        View {
+            plan: &self.plan,
+            queries: Rows::of(&self.queries),
+            others: Rows::of(&self.others),
+            bias: self.bias.as_ref().map(Rows::of),
+        }
+    }
+}
+
+impl<'a> View<'a> {
+    fn sequence(&self, sequence: usize) -> Sequence<'a> {
+        let Plan { from, to, heads, width, columns, causal, places, dropping, .. } = self.plan;
+        let (from, to) = (from.of(sequence), to.of(sequence));
+        let block =
+            |rows: Rows<'a>, span: &Range<usize>, column| rows.block(span.start, span.len(), column, heads * width);
+        Sequence {
+            queries: block(self.queries, &from, columns[0]),
+            keys: block(self.others, &to, columns[1]),
+            values: block(self.others, &to, columns[2]),
+            heads: *heads,
+            width: *width,
+            bias: self.bias,
+            causal: *causal,
+            places: places.as_ref().map(|places| &places[from.clone()]),
+            decisions: dropping
+                .map_or_else(Vec::new, |dropping| (0..*heads).map(|head| dropping.decisions(sequence, head)).collect()),
+        }
+    }
+
+    #[target_feature(enable = "avx2,fma")]
+    fn forward_part(&self, sequences: Range<usize>, found: Part<'_>, normalisers: &mut [f32]) {
+        let Plan { heads, width, from, .. } = self.plan;
+        let mut room = Forward::default();
+        for sequence in sequences.filter(|&it| !self.plan.skips(it)) {
+            let row = from.of(sequence).start - found.first;
+            let found = &mut found.numbers[row * heads * width..];
+            forward::pass(self.sequence(sequence), &mut room, found, &mut normalisers[row * heads * 2..]);
+        }
+    }
+
+    #[target_feature(enable = "avx2,fma")]
+    fn backward_part(
+        &self,
+        sequences: Range<usize>,
+        [found, of_found, normalisers]: [Rows<'_>; 3],
+        (mut of_queries, mut of_others): (Part<'_>, Option<Part<'_>>),
+        wants_bias: bool,
+    ) -> Vec<f32> {
+        let Plan { heads, width, from, to, columns, .. } = self.plan;
+        let mut of_bias =
+            self.bias.filter(|_| wants_bias).map_or_else(Vec::new, |bias| vec![0.0; bias.numbers().len()]);
+        let mut room = Backward::default();
+        for index in sequences.filter(|&it| !self.plan.skips(it)) {
+            let (queries, keys, sequence) = (from.of(index), to.of(index), self.sequence(index));
+            let known = Known {
+                found: found.block(queries.start, queries.len(), 0, heads * width),
+                of_found: of_found.block(queries.start, queries.len(), 0, heads * width),
+                normalisers: normalisers.from(queries.start),
+            };
+            let (stride, padded) = (self.queries.width(), padded(&sequence));
+            let into = &mut of_queries.numbers[(queries.start - of_queries.first) * stride + columns[0]..];
+            backward::pass(sequence, &known, &mut room, into, stride, &mut of_bias);
+            let of_others = of_others.as_mut().unwrap_or(&mut of_queries);
+            for (numbers, column) in [(&room.of_keys, columns[1]), (&room.of_values, columns[2])] {
+                for (head, numbers) in numbers.chunks_exact(padded * width).enumerate() {
+                    let column = column + head * width;
+                    of_others.put(numbers, keys.clone(), column, self.others.width(), *width);
+                }
+            }
+        }
+        of_bias
+    }
+}

@@ -1,0 +1,114 @@
+//! Eight numbers at a time.
+//!
+//! All functions here, in `tiles`, and what is called from them are compiled for AVX2 and FMA; [`crate::serves`] asks the
+//! processor first.
+
+use std::arch::x86_64::{
+    __m256, _CMP_GT_OQ, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _mm256_add_epi32, _mm256_add_ps, _mm256_and_ps,
+    _mm256_castsi256_ps, _mm256_cmp_ps, _mm256_cvtps_epi32, _mm256_cvtss_f32, _mm256_fmadd_ps, _mm256_fnmadd_ps,
+    _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps, _mm256_permute2f128_ps, _mm256_round_ps, _mm256_set1_epi32,
+    _mm256_set1_ps, _mm256_setzero_ps, _mm256_shuffle_ps, _mm256_slli_epi32, _mm256_unpackhi_ps, _mm256_unpacklo_ps,
+};
+
+/// Numbers in a register.
+pub const LANES: usize = 8;
+
+/// The next `LANES` numbers.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+pub fn load(numbers: &[f32]) -> __m256 {
+    let mut lanes = [0.0; LANES];
+    lanes.copy_from_slice(&numbers[..LANES]);
+    bytemuck::cast(lanes)
+}
+
+/// Writes the next `LANES` numbers.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+pub fn store(numbers: &mut [f32], lanes: __m256) {
+    let lanes: [f32; LANES] = bytemuck::cast(lanes);
+    numbers[..LANES].copy_from_slice(&lanes);
+}
+
+/// Sum of the lanes.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+pub fn sum(lanes: __m256) -> f32 {
+    let halves = _mm256_add_ps(lanes, _mm256_permute2f128_ps::<1>(lanes, lanes));
+    let quarters = _mm256_add_ps(halves, _mm256_shuffle_ps::<0x4e>(halves, halves));
+    _mm256_cvtss_f32(_mm256_add_ps(quarters, _mm256_shuffle_ps::<0xb1>(quarters, quarters)))
+}
+
+/// Largest of the lanes.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+pub fn largest(lanes: __m256) -> f32 {
+    let halves = _mm256_max_ps(lanes, _mm256_permute2f128_ps::<1>(lanes, lanes));
+    let quarters = _mm256_max_ps(halves, _mm256_shuffle_ps::<0x4e>(halves, halves));
+    _mm256_cvtss_f32(_mm256_max_ps(quarters, _mm256_shuffle_ps::<0xb1>(quarters, quarters)))
+}
+
+/// Eight rows of eight numbers, turned.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+pub fn transposed(rows: [__m256; LANES]) -> [__m256; LANES] {
+    let [a, b, c, d, e, f, g, h] = rows;
+    let (ab, ab_high) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+    let (cd, cd_high) = (_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));
+    let (ef, ef_high) = (_mm256_unpacklo_ps(e, f), _mm256_unpackhi_ps(e, f));
+    let (gh, gh_high) = (_mm256_unpacklo_ps(g, h), _mm256_unpackhi_ps(g, h));
+    let upper = [
+        _mm256_shuffle_ps::<0x44>(ab, cd),
+        _mm256_shuffle_ps::<0xee>(ab, cd),
+        _mm256_shuffle_ps::<0x44>(ab_high, cd_high),
+        _mm256_shuffle_ps::<0xee>(ab_high, cd_high),
+    ];
+    let lower = [
+        _mm256_shuffle_ps::<0x44>(ef, gh),
+        _mm256_shuffle_ps::<0xee>(ef, gh),
+        _mm256_shuffle_ps::<0x44>(ef_high, gh_high),
+        _mm256_shuffle_ps::<0xee>(ef_high, gh_high),
+    ];
+    [
+        _mm256_permute2f128_ps::<0x20>(upper[0], lower[0]),
+        _mm256_permute2f128_ps::<0x20>(upper[1], lower[1]),
+        _mm256_permute2f128_ps::<0x20>(upper[2], lower[2]),
+        _mm256_permute2f128_ps::<0x20>(upper[3], lower[3]),
+        _mm256_permute2f128_ps::<0x31>(upper[0], lower[0]),
+        _mm256_permute2f128_ps::<0x31>(upper[1], lower[1]),
+        _mm256_permute2f128_ps::<0x31>(upper[2], lower[2]),
+        _mm256_permute2f128_ps::<0x31>(upper[3], lower[3]),
+    ]
+}
+
+/// `exp(x)` of numbers at most 0, to a unit or two in the last place; 0 below -87.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+pub fn exponential(x: __m256) -> __m256 {
+    // x = n ln 2 + rest, ln 2 in two parts so that the rest is exact; exp(rest) by its series, which ends within float32.
+    let seen = _mm256_cmp_ps::<_CMP_GT_OQ>(x, _mm256_set1_ps(-87.0));
+    let x = _mm256_min_ps(_mm256_max_ps(x, _mm256_set1_ps(-87.0)), _mm256_setzero_ps());
+    let n = _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(_mm256_mul_ps(
+        x,
+        _mm256_set1_ps(std::f32::consts::LOG2_E),
+    ));
+    let rest = _mm256_fnmadd_ps(n, _mm256_set1_ps(0.693_359_4), x);
+    let rest = _mm256_fnmadd_ps(n, _mm256_set1_ps(-2.121_944_4e-4), rest);
+    let mut series = _mm256_set1_ps(1.0 / 5040.0);
+    for reciprocal in [1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0] {
+        series = _mm256_fmadd_ps(series, rest, _mm256_set1_ps(reciprocal));
+    }
+    let power = _mm256_slli_epi32::<23>(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)));
+    _mm256_and_ps(_mm256_mul_ps(series, _mm256_castsi256_ps(power)), seen)
+}
+
+/// `Σ left · right`.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+pub fn dot(left: &[f32], right: &[f32]) -> f32 {
+    let mut sums = _mm256_setzero_ps();
+    for (left, right) in left.chunks_exact(LANES).zip(right.chunks_exact(LANES)) {
+        sums = _mm256_fmadd_ps(load(left), load(right), sums);
+    }
+    sum(sums)
+}

@@ -1,0 +1,27 @@
+//! What libtorch computes in many passes over memory, in one, with gradients of its own: [`attention`] over many short
+//! sequences, and the [`norm`] of rows.
+//!
+//! For float32 on processors with AVX2 and FMA; each module's `serves` says whether, and elsewhere libtorch's own functions
+//! are the way. Work is done on libtorch's threads, and results are the same in every run with as many of them.
+#![warn(missing_docs)]
+
+pub mod attention;
+pub mod norm;
+
+#[cfg(target_arch = "x86_64")]
+mod floats;
+#[cfg(target_arch = "x86_64")]
+mod lanes;
+#[cfg(target_arch = "x86_64")]
+mod node;
+#[cfg(target_arch = "x86_64")]
+mod threads;
+#[cfg(target_arch = "x86_64")]
+mod tiles;
+
+fn processor_serves() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma");
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}

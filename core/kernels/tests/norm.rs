@@ -1,0 +1,45 @@
+//! The norm beside libtorch's functions.
+
+use prorl_kernels::norm::{root_mean_square, serves};
+use tch::{Device, Kind, Tensor};
+
+fn plain(x: &Tensor, epsilon: f64) -> Tensor {
+    let x = x.to_kind(Kind::Double);
+    let mean_square = (&x * &x).mean_dim([-1].as_slice(), true, Kind::Double);
+    &x * (mean_square + epsilon).rsqrt()
+}
+
+#[test]
+fn rows_and_gradients_agree_with_libtorch() {
+    if !serves(Device::Cpu, Kind::Float, 128) {
+        eprintln!("skipped: this processor has no AVX2");
+        return;
+    }
+    tch::manual_seed(1);
+    for (rows, width, scale) in [(3000, 128, 1.0), (1, 8, 1e-4), (7, 40, 1e3), (1001, 64, 0.0)] {
+        let x = (Tensor::randn([rows, width], (Kind::Float, Device::Cpu)) * scale).set_requires_grad(true);
+        let seed = Tensor::randn([rows, width], (Kind::Float, Device::Cpu));
+        let (ours, theirs) = (root_mean_square(&x, 1e-6), plain(&x, 1e-6));
+        (&ours * &seed).sum(Kind::Double).backward();
+        let of_ours = x.grad().copy();
+        let _ = x.grad().zero_();
+        (&theirs * seed.to_kind(Kind::Double)).sum(Kind::Double).backward();
+        for (ours, theirs) in [(&ours, &theirs), (&of_ours, &x.grad())] {
+            let most = theirs.abs().max().double_value(&[]).max(1e-30);
+            let off = (ours.to_kind(Kind::Double) - theirs.to_kind(Kind::Double)).abs().max().double_value(&[]) / most;
+            assert!(off < 3e-6, "{rows} rows of {width} at {scale}: {off}");
+        }
+    }
+}
+
+#[test]
+fn rows_that_are_no_rows_are_refused() {
+    assert!(!serves(Device::Cpu, Kind::Double, 128) && !serves(Device::Cpu, Kind::Float, 12));
+}
+
+#[test]
+fn no_rows_are_fine() {
+    if serves(Device::Cpu, Kind::Float, 16) {
+        assert_eq!(root_mean_square(&Tensor::ones([0, 16], (Kind::Float, Device::Cpu)), 1e-6).size(), [0, 16]);
+    }
+}
