@@ -1,8 +1,9 @@
 //! What both stacks share: normalisation, attention, feed-forward.
 
 use crate::fused::FusedBlock;
-use crate::layout::Layout;
+use crate::layout::WORTH_PACKING;
 use crate::precision::Factors;
+use prorl_kernels::norm;
 use prorl_sdk::dropout::dropout;
 use tch::{Kind, Tensor};
 
@@ -17,6 +18,8 @@ pub struct Network {
     pub factors: Factors,
     /// Whether products read them where they lie.
     pub reads_strides: bool,
+    /// Whether whole sequences are attended to in one pass.
+    pub fused: bool,
     /// Share of what is dropped; 0 outside training.
     pub dropout: f64,
 }
@@ -27,8 +30,16 @@ impl Network {
         self.heads * self.d_kv
     }
 
+    /// How much of a rectangle must be real for padding to be left in.
+    pub fn worth_packing(&self) -> f64 {
+        if self.fused { 1.0 } else { WORTH_PACKING }
+    }
+
     /// `x / sqrt(mean(x²) + eps)`; the norm's weight is part of the next product. // [N, D]
     pub fn normalise(&self, states: &Tensor) -> Tensor {
+        if norm::serves(states.device(), states.kind(), self.d_model) {
+            return norm::root_mean_square(states, self.eps);
+        }
         // A norm's backward pass would look for zeros.
         let mean_square = Tensor::linalg_vecdot(states, states, -1) / self.d_model as f64; // [N]
         states * (mean_square + self.eps).rsqrt().unsqueeze(-1)
@@ -59,20 +70,6 @@ impl Network {
         self.residual(states, &inner, &block.wo)
     }
 
-    /// The self-attention sub-layer with its residual; `bias` is `[rows or 1, T, T]`, one a head. // [N, D]
-    pub fn self_attention(&self, states: &Tensor, block: &FusedBlock, bias: &[Tensor], layout: &Layout) -> Tensor {
-        self.residual(states, &self.attended(states, block, bias, layout), &block.o)
-    }
-
-    /// What every position finds in its row. // [N, heads * d_kv]
-    pub fn attended(&self, states: &Tensor, block: &FusedBlock, bias: &[Tensor], layout: &Layout) -> Tensor {
-        let qkv = layout.spread(&self.factors_of_attention(states, &block.qkv));
-        let parts = self.by_head(&qkv, 3);
-        let (queries, others) = parts.split_at(self.heads as usize);
-        let (keys, values) = others.split_at(self.heads as usize);
-        layout.pack(&self.look_up(queries, keys, values, bias))
-    }
-
     /// What queries find among keys, head by head; all are `[rows, .., d_kv]`, one a head. `bias`, one a head or one for
     /// all or none, is added to scores `[rows, queries, keys]`. // [rows, queries, heads * d_kv]
     pub fn look_up(&self, queries: &[Tensor], keys: &[Tensor], values: &[Tensor], bias: &[Tensor]) -> Tensor {
@@ -88,8 +85,17 @@ impl Network {
         self.probabilities(scores, bias).flatten(0, 1).bmm(values)
     }
 
+    /// Whether it takes less to multiply a prompt's `keys` keys and values with the weights around them, once, than to
+    /// multiply each of `tokens` states with these.
+    pub fn absorbs(&self, keys: i64, tokens: i64) -> bool {
+        let once = 2 * self.inner() * self.d_model * keys;
+        let each = 2 * self.heads * keys * self.d_model;
+        let plain = 2 * self.inner() * (self.d_model + keys);
+        once + tokens * each < tokens * plain
+    }
+
     /// Softmax of the scores plus bias in float32, as factors. // as `scores`
-    fn probabilities(&self, scores: Tensor, bias: Option<&Tensor>) -> Tensor {
+    pub fn probabilities(&self, scores: Tensor, bias: Option<&Tensor>) -> Tensor {
         let mut scores = scores.to_kind(Kind::Float);
         if let Some(bias) = bias {
             scores += bias; // in place: a product's result is not needed backwards

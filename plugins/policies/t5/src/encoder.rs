@@ -4,6 +4,7 @@ use crate::attention::Network;
 use crate::fused::{self, FusedStack};
 use crate::layout::Layout;
 use crate::policy::Call;
+use crate::sight::Sight;
 use crate::weights::Weights;
 use prorl_sdk::prompts::Prompts;
 use tch::{Kind, Tensor};
@@ -27,14 +28,14 @@ pub struct Memory {
 pub fn encode(call: &Call<'_>, prompts: &Prompts) -> Encoded {
     let Call { network, weights, vocabulary, .. } = call;
     let prompts = vocabulary.prompts(prompts);
-    let layout = prompts.layout();
+    let layout = prompts.layout(network.worth_packing());
     let mask = prompts.padded().then(|| {
         let mask = Tensor::zeros([layout.rows, layout.time], (Kind::Float, weights.shared.device()));
         mask.masked_fill(&layout.real().logical_not(), f64::NEG_INFINITY).unsqueeze(1)
     });
     let stack = &weights.encoder;
-    let bias = call.encoder_buckets.bias(&stack.relative_bias, 0, layout.time, layout.time).unsqueeze(1); // [heads, 1, T, T]
-    let bias = mask.as_ref().map_or_else(|| bias.shallow_clone(), |mask| &bias + mask).unbind(0); // a head: [B or 1, T, T]
+    let bias = call.encoder_buckets.bias(&stack.relative_bias, 0, layout.time, layout.time); // [heads, T, T]
+    let sight = Sight::all(network, bias, mask.as_ref(), &layout);
     let tokens = layout.pack(&prompts.tokens); // [N]
     let mut states = Tensor::embedding(&weights.shared, &tokens, -1, false, false); // [N, D]
     if let Some(target) = &weights.target {
@@ -42,27 +43,31 @@ pub fn encode(call: &Call<'_>, prompts: &Prompts) -> Encoded {
     }
     let mut states = network.dropped(states);
     for block in &FusedStack::new(stack, network.factors).blocks {
-        states = network.self_attention(&states, block, &bias, &layout);
+        states = network.residual(&states, &sight.look(network, &states, block, &layout, None), &block.o);
         states = network.feed_forward(&states, block);
     }
     Encoded { states: network.dropped(network.normalise(&states)), layout, mask }
 }
 
-impl Memory {
-    /// `B`.
-    pub fn prompts(&self) -> i64 {
-        self.keys.first().map_or(0, |keys| keys.size()[0])
-    }
-}
-
 impl Encoded {
-    /// Keys and values for every decoder layer, one product for all.
+    /// Keys and values for every decoder layer, head by head, over the rectangle.
     pub fn memories(&self, network: &Network, weights: &Weights) -> Vec<Memory> {
-        let factors = network.factors;
-        let joined = factors.of(&factors.product(&self.states, &fused::cross_keys_values(weights, factors)));
-        let layers = weights.decoder.blocks.len();
-        let mut parts = network.by_head(&self.layout.spread(&joined), 2 * layers as i64).into_iter();
+        let (joined, layers) = self.joined(network, weights);
+        let mut parts = network.by_head(&self.layout.spread(&joined), 2 * layers).into_iter();
         let mut heads = || parts.by_ref().take(network.heads as usize).collect();
         (0..layers).map(|_| Memory { keys: heads(), values: heads() }).collect()
+    }
+
+    /// Keys and values for every decoder layer, side by side. // a layer: [N, 2 * heads * d_kv]
+    pub fn keys_values(&self, network: &Network, weights: &Weights) -> Vec<Tensor> {
+        let (joined, layers) = self.joined(network, weights);
+        joined.view([-1, layers, 2 * network.inner()]).unbind(1)
+    }
+
+    /// Keys and values of all decoder layers, one product for all, and how many layers. // [N, layers * 2 * heads * d_kv]
+    fn joined(&self, network: &Network, weights: &Weights) -> (Tensor, i64) {
+        let factors = network.factors;
+        let joined = factors.of(&factors.product(&self.states, &fused::cross_keys_values(weights, factors)));
+        (joined, weights.decoder.blocks.len() as i64)
     }
 }

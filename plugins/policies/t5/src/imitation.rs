@@ -28,7 +28,7 @@ pub fn loss(call: &Call<'_>, prompts: &Prompts, paths: &Paths) -> Loss {
 fn full_loss(call: &Call<'_>, prompts: &Prompts, paths: &Paths) -> Loss {
     let encoded = encode(call, prompts);
     let spelled = call.vocabulary.paths(paths);
-    let layout = spelled.layout();
+    let layout = spelled.layout(call.network.worth_packing());
     let states = decode(&call.network, call.weights, call.decoder_buckets, &encoded, &spelled.shifted(), &layout, None);
     let logits = Head::logits(call.weights, &states); // [N, V]
     let labels = layout.pack(&spelled.tokens.masked_fill(&layout.real().logical_not(), IGNORED)); // [N]
@@ -48,7 +48,7 @@ pub fn inspect(call: &Call<'_>, prompts: &Prompts, paths: &Paths) -> Vec<(String
     let (rows, time) = (tokens.size()[0], tokens.size()[1]);
     let lengths = Tensor::full([rows], time, (Kind::Int64, tokens.device()));
     let whole = Spelled { tokens, lengths, total: rows * time };
-    let layout: Layout = whole.layout();
+    let layout: Layout = whole.layout(call.network.worth_packing());
     let states = decode(&call.network, call.weights, call.decoder_buckets, &encoded, &whole.shifted(), &layout, None);
     let encoder_states = encoded.layout.spread(&(&encoded.states * &call.weights.encoder.final_norm));
     vec![

@@ -3,6 +3,7 @@
 //! Products that treat every position alike run on the real positions only; attention runs on the
 //! rectangle. Where little is padded, the rectangle is used throughout.
 
+use prorl_kernels::attention::Spans;
 use tch::{Device, Kind, Tensor};
 
 /// Real positions of `rows` sequences cut to `time`.
@@ -11,18 +12,28 @@ pub struct Layout {
     pub time: i64,
     /// Flat positions in the rectangle, in order; absent where the whole rectangle is kept.
     packed: Option<Tensor>, // [N]
-    real: Tensor, // [rows, time] bool
+    real: Tensor,    // [rows, time] bool
+    lengths: Tensor, // [rows]
 }
 
-/// Padding is left in where more than this share of the rectangle is real.
+/// Products of attention run on the rectangle: padding is left in where more than this share of it is real.
 pub const WORTH_PACKING: f64 = 0.85;
 
 impl Layout {
-    /// The layout of sequences with the given lengths, the longest of which is `time` and which have
-    /// `total` positions.
-    pub fn new(lengths: &Tensor, time: i64, total: i64) -> Self {
-        let worth = (total as f64) < WORTH_PACKING * (lengths.size()[0] * time) as f64;
-        Self::of(lengths, time, worth)
+    /// The layout of sequences with the given lengths, none longer than `time`, which have `total` positions. Padding goes
+    /// where these are less than `worth` of the rectangle.
+    pub fn new(lengths: &Tensor, time: i64, total: i64, worth: f64) -> Self {
+        let pack = (total as f64) < worth * (lengths.size()[0] * time) as f64;
+        Self::of(lengths, time, pack)
+    }
+
+    /// The same sequences up to the last of the given flat positions of each.
+    pub fn up_to(&self, places: &Tensor, worth: f64) -> Self {
+        let wanted = self.real.zeros_like().view([-1]).index_fill(0, places, 1).view_as(&self.real); // [rows, time]
+        let numbers = Tensor::arange_start(1, self.time + 1, (Kind::Int64, places.device()));
+        let ends = (wanted * numbers).amax(1, false).clamp_min(1); // [rows]
+        let (_, total) = Self::extent(&ends);
+        Self::new(&ends, self.time, total, worth)
     }
 
     /// The layout of what belongs to `owners` owners: `owner` `[N]`, ascending, says whose each is. Owners' rows lie side
@@ -35,19 +46,38 @@ impl Layout {
 
     /// The layout without padding.
     pub fn rectangle(rows: i64, time: i64, device: Device) -> Self {
-        Self { rows, time, packed: None, real: Tensor::ones([rows, time], (Kind::Bool, device)) }
+        let lengths = Tensor::full([rows], time, (Kind::Int64, device));
+        Self::of(&lengths, time, false)
+    }
+
+    /// The layout of the same positions where each of `prompts` prompts has as many rows: a prompt's lie side by side.
+    pub fn by_prompt(&self, prompts: i64) -> Self {
+        if self.packed.is_none() {
+            return Self::rectangle(prompts, self.rows / prompts * self.time, self.real.device());
+        }
+        let lengths = self.lengths.view([prompts, -1]).sum_dim_intlist(1, false, Kind::Int64); // [prompts]
+        let (time, total) = Self::extent(&lengths);
+        Self::of(&lengths, time, total < prompts * time)
     }
 
     fn of(lengths: &Tensor, time: i64, pack: bool) -> Self {
         let steps = Tensor::arange(time, (Kind::Int64, lengths.device()));
         let real = steps.lt_tensor(&lengths.unsqueeze(-1)); // [rows, time]
         let packed = pack.then(|| real.flatten(0, -1).nonzero().squeeze_dim(-1));
-        Self { rows: lengths.size()[0], time, packed, real }
+        Self { rows: lengths.size()[0], time, packed, real, lengths: lengths.shallow_clone() }
     }
 
     /// Positions that are kept, `N`.
     pub fn len(&self) -> i64 {
         self.packed.as_ref().map_or(self.rows * self.time, |packed| packed.size()[0])
+    }
+
+    /// Where the rows lie among the kept positions.
+    pub fn spans(&self) -> Spans {
+        match self.packed {
+            Some(_) => Spans::packed(&whole_numbers(&self.lengths)),
+            None => Spans::padded(&whole_numbers(&self.lengths), self.time as usize),
+        }
     }
 
     /// Longest and total of `lengths`, in one transfer.
@@ -89,4 +119,10 @@ impl Layout {
             None => flat.shallow_clone(),
         }
     }
+}
+
+/// Numbers of an integer tensor, none of them negative. // [N]
+pub fn whole_numbers(tensor: &Tensor) -> Vec<usize> {
+    let numbers = Vec::<i64>::try_from(tensor).unwrap_or_default();
+    numbers.into_iter().map(|number| number as usize).collect()
 }

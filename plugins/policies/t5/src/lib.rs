@@ -21,6 +21,7 @@ mod precision;
 mod relative;
 mod sampling;
 mod shared_past;
+mod sight;
 mod stepper;
 mod tokens;
 mod trie;

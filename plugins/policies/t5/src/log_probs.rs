@@ -27,12 +27,16 @@ pub fn log_probs(call: &Call<'_>, prompts: &Prompts, paths: &Paths, query: &Quer
     let digits = call.vocabulary.digits;
     let encoded = encode(call, prompts);
     let spelled = call.vocabulary.paths(paths);
-    let layout = spelled.layout();
+    let worth = call.network.worth_packing();
+    let layout = spelled.layout(worth);
     let head = call.head();
     let every = query.distribution || query.hidden;
     let choices: Vec<Choices> =
         (0..digits).map(|digit| choices(call, &head, &spelled, &layout, paths, digit, every)).collect();
-    let reading = Reading::new(&choices, &layout, prompt_count);
+    let places = Tensor::cat(&choices.iter().map(|choices| &choices.place).collect::<Vec<_>>(), 0); // [n]
+    // Nothing looks back at what follows a path's last choice.
+    let layout = layout.up_to(&places, worth);
+    let reading = Reading::new(&choices, &places, &layout, prompt_count);
     let inputs = spelled.shifted();
     let wanted = reading.wanted.as_ref();
     let states = decode(&call.network, call.weights, call.decoder_buckets, &encoded, &inputs, &layout, wanted);
@@ -107,21 +111,21 @@ struct Reading {
 }
 
 impl Reading {
-    fn new(choices: &[Choices], layout: &Layout, prompts: i64) -> Self {
-        let places: Vec<&Tensor> = choices.iter().map(|choices| &choices.place).collect();
-        let counts = places.iter().map(|place| place.size()[0]).collect();
-        let places = Tensor::cat(&places, 0); // [n]
-        let kept = layout.locate(&places);
+    fn new(choices: &[Choices], places: &Tensor, layout: &Layout, prompts: i64) -> Self {
+        let counts = choices.iter().map(|choices| choices.place.size()[0]).collect();
+        let kept = layout.locate(places);
         let count = places.size()[0];
         if count as f64 > WORTH_PACKING * layout.len() as f64 {
             return Self { wanted: None, rows: kept, counts };
         }
         let (places, order) = places.sort(0, false);
-        let owner = places.divide_scalar_mode(layout.rows / prompts * layout.time, "floor");
+        let (rows, times) = (places.divide_scalar_mode(layout.time, "floor"), places.remainder(layout.time));
+        let owner = rows.divide_scalar_mode(layout.rows / prompts, "floor");
         let numbers = Tensor::arange(count, (Kind::Int64, order.device()));
-        let rows = order.zeros_like().index_copy(0, &order, &numbers);
-        let wanted = Wanted { places: layout.locate(&places), of_prompts: Layout::by_owner(&owner, prompts) };
-        Self { wanted: Some(wanted), rows, counts }
+        let found = order.zeros_like().index_copy(0, &order, &numbers);
+        let of_prompts = Layout::by_owner(&owner, prompts);
+        let wanted = Wanted { places: layout.locate(&places), rows, times, of_prompts };
+        Self { wanted: Some(wanted), rows: found, counts }
     }
 
     /// The states of all choices, digit by digit.

@@ -7,7 +7,7 @@ use crate::head::Head;
 use crate::imitation;
 use crate::log_probs;
 use crate::parameters::T5Parameters;
-use crate::precision::products_read_strides;
+use crate::precision::{Factors, products_read_strides};
 use crate::relative::Buckets;
 use crate::sampling;
 use crate::tokens::Vocabulary;
@@ -56,14 +56,16 @@ impl T5Policy {
         let T5Parameters { d_model, heads, d_kv, layer_norm_epsilon: eps, .. } = self.parameters;
         let (count, max_distance) = (self.parameters.buckets, self.parameters.max_distance);
         let device = self.weights.shared.device();
+        let factors = self.parameters.precision.factors(device);
         Call {
             network: Network {
                 d_model,
                 heads,
                 d_kv,
                 eps,
-                factors: self.parameters.precision.factors(device),
+                factors,
                 reads_strides: products_read_strides(device),
+                fused: factors == Factors::Float32 && prorl_kernels::attention::serves(device, factors.kind(), d_kv),
                 dropout: if training { self.parameters.dropout } else { 0.0 },
             },
             weights: &self.weights,

@@ -30,9 +30,9 @@ impl Spelled {
         Self { tokens: tokens.narrow(1, 0, longest), lengths, total }
     }
 
-    /// Where the real positions are.
-    pub fn layout(&self) -> Layout {
-        Layout::new(&self.lengths, self.tokens.size()[1], self.total)
+    /// Where the real positions are; padding goes where they are less than `worth` of all.
+    pub fn layout(&self, worth: f64) -> Layout {
+        Layout::new(&self.lengths, self.tokens.size()[1], self.total, worth)
     }
 
     /// Whether any row is shorter than the longest.

@@ -1,0 +1,171 @@
+//! What positions see of each other and of the prompts, and the ways to look.
+//!
+//! In one pass over each sequence as long as it is, where the processor serves that; or by libtorch's products over the
+//! rectangle, head by head. Paths look at their prompt's keys and values many times: where that pays, these are multiplied
+//! with the weights that lie between them and the states, `x̂ Wq Kᵀ = x̂ (Wq Kᵀ)` and `(P V) Wo = P (V Wo)`.
+
+use crate::attention::Network;
+use crate::decoder::Wanted;
+use crate::encoder::{Encoded, Memory};
+use crate::fused::{FusedBlock, FusedCross, FusedStack};
+use crate::layout::{Layout, whole_numbers};
+use crate::precision::Factors;
+use crate::relative::causal_mask;
+use crate::weights::Weights;
+use prorl_kernels::attention::{Attention, Spans};
+use tch::Tensor;
+
+/// How the positions of a row see each other, in all layers of a stack.
+pub enum Sight {
+    /// In one pass.
+    Fused { bias: Tensor, causal: bool, spans: Spans }, // [heads, T, T]
+    /// By products; the bias of each head is minus infinity where nothing is seen.
+    Products { bias: Vec<Tensor> }, // [B or 1, T, T]
+}
+
+impl Sight {
+    /// Each position sees those up to itself; `bias` is `[heads, T, T]`.
+    pub fn back(network: &Network, bias: Tensor, layout: &Layout) -> Self {
+        if network.fused {
+            return Self::Fused { bias, causal: true, spans: layout.spans() };
+        }
+        let mask = causal_mask(layout.time, bias.device());
+        Self::Products { bias: (bias + mask).unsqueeze(1).unbind(0) }
+    }
+
+    /// Each position sees all real ones; `mask` `[B, 1, T]` is minus infinity at the others.
+    pub fn all(network: &Network, bias: Tensor, mask: Option<&Tensor>, layout: &Layout) -> Self {
+        if network.fused {
+            return Self::Fused { bias, causal: false, spans: layout.spans() };
+        }
+        let bias = bias.unsqueeze(1); // [heads, 1, T, T]
+        Self::Products { bias: mask.map_or_else(|| bias.shallow_clone(), |mask| &bias + mask).unbind(0) }
+    }
+
+    /// What every position, or every wanted one, finds in its row. // [N or M, heads * d_kv]
+    pub fn look(
+        &self,
+        network: &Network,
+        states: &Tensor,
+        block: &FusedBlock,
+        layout: &Layout,
+        wanted: Option<&Wanted>,
+    ) -> Tensor {
+        let Network { heads, dropout, .. } = *network;
+        match (self, wanted) {
+            (Self::Fused { bias, causal, spans }, Some(wanted)) => {
+                let normalised = network.normalise(states);
+                let parts = block.qkv.split_with_sizes([network.inner(), 2 * network.inner()], 0);
+                let queries = network.factors.product(&wanted.of(&normalised), &parts[0]); // [M, heads * d_kv]
+                let keys_values = network.factors.product(&normalised, &parts[1]); // [N, 2 * heads * d_kv]
+                let (from, places) =
+                    (Layout::by_owner(&wanted.rows, layout.rows).spans(), whole_numbers(&wanted.times));
+                let attention = Attention { heads, bias: Some(bias), causal: *causal, dropout };
+                attention.from_places(&queries, &from, &places, &keys_values, spans)
+            }
+            (Self::Fused { bias, causal, spans }, None) => {
+                let qkv = network.factors_of_attention(states, &block.qkv); // [N, 3 * heads * d_kv]
+                Attention { heads, bias: Some(bias), causal: *causal, dropout }.within(&qkv, spans)
+            }
+            (Self::Products { bias }, _) => {
+                let qkv = layout.spread(&network.factors_of_attention(states, &block.qkv));
+                let parts = network.by_head(&qkv, 3);
+                let (queries, others) = parts.split_at(heads as usize);
+                let (keys, values) = others.split_at(heads as usize);
+                let found = layout.pack(&network.look_up(queries, keys, values, bias));
+                wanted.map_or_else(|| found.shallow_clone(), |wanted| wanted.of(&found))
+            }
+        }
+    }
+}
+
+/// The prompts' keys and values for every layer of the decoder, and how paths look at them.
+pub enum Memories<'a> {
+    /// In one pass: keys and values of all heads side by side.
+    Fused { layers: Vec<Tensor>, spans: Spans }, // [N, 2 * heads * d_kv]
+    /// By products, head by head.
+    Products { layers: Vec<Memory>, mask: Option<&'a Tensor> }, // mask [B, 1, T]
+    /// By products of states with keys that queries' weights are part of, and of values with the output's weights.
+    Absorbed { layers: Vec<Absorbed>, mask: Option<Tensor> }, // mask [B, 1, 1, T]
+}
+
+/// A layer's keys and values in the width of states.
+pub struct Absorbed {
+    keys: Tensor,   // [B, heads * T, D]
+    values: Tensor, // [B, heads * T, D]
+}
+
+impl<'a> Memories<'a> {
+    /// Those of encoded prompts, for `tokens` of every prompt's paths.
+    pub fn of(encoded: &'a Encoded, network: &Network, weights: &Weights, stack: &FusedStack, tokens: i64) -> Self {
+        if network.factors == Factors::Float32 && network.absorbs(encoded.layout.time, tokens) {
+            let layers = encoded.keys_values(network, weights).into_iter().zip(&stack.blocks);
+            let layers =
+                layers.filter_map(|(both, block)| Some(Absorbed::new(network, encoded, &both, block.cross.as_ref()?)));
+            let mask = encoded.mask.as_ref().map(|mask| mask.unsqueeze(1));
+            return Self::Absorbed { layers: layers.collect(), mask };
+        }
+        if network.fused {
+            return Self::Fused { layers: encoded.keys_values(network, weights), spans: encoded.layout.spans() };
+        }
+        Self::Products { layers: encoded.memories(network, weights), mask: encoded.mask.as_ref() }
+    }
+
+    /// The cross attention of a layer with its residual: a prompt's tokens are one block of queries. // [N, D]
+    pub fn attend(
+        &self,
+        network: &Network,
+        layer: usize,
+        states: &Tensor,
+        cross: &FusedCross,
+        of_prompts: &Layout,
+    ) -> Tensor {
+        if let Self::Absorbed { layers, mask } = self {
+            let found = layers[layer].look(network, states, mask.as_ref(), of_prompts);
+            return states + network.dropped(found);
+        }
+        let queries = network.factors_of_attention(states, &cross.q);
+        network.residual(states, &self.look(network, layer, &queries, of_prompts), &cross.o)
+    }
+
+    /// What `queries` `[N, heads * d_kv]` find in a layer that absorbed nothing. // as `queries`
+    fn look(&self, network: &Network, layer: usize, queries: &Tensor, of_prompts: &Layout) -> Tensor {
+        match self {
+            Self::Fused { layers, spans } => {
+                let Network { heads, dropout, .. } = *network;
+                let attention = Attention { heads, bias: None, causal: false, dropout };
+                attention.across(queries, &of_prompts.spans(), &layers[layer], spans)
+            }
+            Self::Products { layers, mask } => {
+                let Memory { keys, values } = &layers[layer];
+                let queries = of_prompts.spread(queries); // [B, queries, heads * d_kv]
+                let bias = mask.map_or(&[][..], std::slice::from_ref);
+                of_prompts.pack(&network.look_up(&network.by_head(&queries, 1), keys, values, bias))
+            }
+            Self::Absorbed { .. } => unreachable!("looked at by `attend`"),
+        }
+    }
+}
+
+impl Absorbed {
+    /// From keys and values side by side, `[N, 2 * heads * d_kv]`.
+    fn new(network: &Network, encoded: &Encoded, both: &Tensor, cross: &FusedCross) -> Self {
+        let Network { heads, d_kv, d_model, .. } = *network;
+        let (prompts, time) = (encoded.layout.rows, encoded.layout.time);
+        let parts = encoded.layout.spread(both).view([prompts * time, 2, heads, d_kv]).permute([1, 2, 0, 3]);
+        let absorbed = |part: i64, weight: &Tensor| {
+            let found = parts.get(part).bmm(&weight.view([heads, d_kv, d_model])); // [heads, B * T, D]
+            found.view([heads, prompts, time, d_model]).transpose(0, 1).reshape([prompts, heads * time, d_model])
+        };
+        Self { keys: absorbed(0, &cross.q), values: absorbed(1, &cross.o) }
+    }
+
+    /// What states find: `softmax(x̂ Wq Kᵀ) V Wo`, with `Wq Kᵀ` and `V Wo` at hand. // [N, D]
+    fn look(&self, network: &Network, states: &Tensor, mask: Option<&Tensor>, of_prompts: &Layout) -> Tensor {
+        let states = of_prompts.spread(&network.normalise(states)); // [B, queries, D]
+        let scores = states.bmm(&self.keys.transpose(1, 2)); // [B, queries, heads * T]
+        let by_head = scores.unflatten(-1, [network.heads, -1]); // [B, queries, heads, T]
+        let weights = network.probabilities(by_head, mask).flatten(2, 3);
+        of_prompts.pack(&weights.bmm(&self.values))
+    }
+}
