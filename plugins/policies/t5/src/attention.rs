@@ -20,6 +20,8 @@ pub struct Network {
     pub reads_strides: bool,
     /// Whether whole sequences are attended to in one pass.
     pub fused: bool,
+    /// Whether prompts' keys and values may take in the weights around them.
+    pub absorbing: bool,
     /// Share of what is dropped; 0 outside training.
     pub dropout: f64,
 }
@@ -91,7 +93,7 @@ impl Network {
         let once = 2 * self.inner() * self.d_model * keys;
         let each = 2 * self.heads * keys * self.d_model;
         let plain = 2 * self.inner() * (self.d_model + keys);
-        once + tokens * each < tokens * plain
+        self.absorbing && once + tokens * each < tokens * plain
     }
 
     /// Softmax of the scores plus bias in float32, as factors. // as `scores`

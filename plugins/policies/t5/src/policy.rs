@@ -52,7 +52,8 @@ impl<'a> Call<'a> {
 }
 
 impl T5Policy {
-    fn call(&self, training: bool) -> Call<'_> {
+    /// What the parts of a call share.
+    pub fn call(&self, training: bool) -> Call<'_> {
         let T5Parameters { d_model, heads, d_kv, layer_norm_epsilon: eps, .. } = self.parameters;
         let (count, max_distance) = (self.parameters.buckets, self.parameters.max_distance);
         let device = self.weights.shared.device();
@@ -65,6 +66,8 @@ impl T5Policy {
                 eps,
                 factors,
                 reads_strides: products_read_strides(device),
+                // Rounded factors would be others than those of sampling.
+                absorbing: factors == Factors::Float32,
                 fused: factors == Factors::Float32 && prorl_kernels::attention::serves(device, factors.kind(), d_kv),
                 dropout: if training { self.parameters.dropout } else { 0.0 },
             },

@@ -9,7 +9,6 @@ use crate::decoder::Wanted;
 use crate::encoder::{Encoded, Memory};
 use crate::fused::{FusedBlock, FusedCross, FusedStack};
 use crate::layout::{Layout, whole_numbers};
-use crate::precision::Factors;
 use crate::relative::causal_mask;
 use crate::weights::Weights;
 use prorl_kernels::attention::{Attention, Spans};
@@ -98,7 +97,7 @@ pub struct Absorbed {
 impl<'a> Memories<'a> {
     /// Those of encoded prompts, for `tokens` of every prompt's paths.
     pub fn of(encoded: &'a Encoded, network: &Network, weights: &Weights, stack: &FusedStack, tokens: i64) -> Self {
-        if network.factors == Factors::Float32 && network.absorbs(encoded.layout.time, tokens) {
+        if network.absorbs(encoded.layout.time, tokens) {
             let layers = encoded.keys_values(network, weights).into_iter().zip(&stack.blocks);
             let layers =
                 layers.filter_map(|(both, block)| Some(Absorbed::new(network, encoded, &both, block.cross.as_ref()?)));
@@ -167,5 +166,87 @@ impl Absorbed {
         let by_head = scores.unflatten(-1, [network.heads, -1]); // [B, queries, heads, T]
         let weights = network.probabilities(by_head, mask).flatten(2, 3);
         of_prompts.pack(&weights.bmm(&self.values))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use crate::log_probs::log_probs;
+    use crate::parameters::T5Parameters;
+    use crate::policy::{Call, T5Policy};
+    use prorl_sdk::prelude::*;
+
+    fn policy() -> T5Policy {
+        let digits: Vec<i64> = (0..31).flat_map(|item| [item % 4, item / 4 % 5, item / 20, item * 3 % 5]).collect();
+        let setup = Setup {
+            items: 30,
+            history: 4,
+            path: 3,
+            codes: Some(Tensor::from_slice(&digits).view([31, 4])),
+            codebook_size: 5,
+            device: "cpu".into(),
+            hidden: 0,
+            popularity: None,
+        };
+        tch::manual_seed(3);
+        let parameters =
+            T5Parameters { layers: 2, d_model: 24, d_kv: 16, heads: 3, d_ff: 32, ..T5Parameters::default() };
+        T5Policy::create(parameters, &setup).unwrap()
+    }
+
+    /// Prompts of different lengths, and paths of one to three items.
+    fn batch(group: i64) -> (Prompts, Paths) {
+        let items = |size: &[i64]| Tensor::randint_low(1, 31, size, (Kind::Int64, Device::Cpu));
+        let history = items(&[3, 4]);
+        let _ = history.get(1).narrow(0, 1, 3).zero_();
+        let length = Tensor::arange(3 * group, (Kind::Int64, Device::Cpu)).remainder(3).view([3, group, 1]) + 1;
+        let held = Tensor::arange(3, (Kind::Int64, Device::Cpu)).lt_tensor(&length);
+        let paths = Paths::from_items(items(&[3, group, 3]) * held.to_kind(Kind::Int64));
+        (Prompts { history, target: items(&[3]) }, paths)
+    }
+
+    /// Log-probabilities, and gradients of their sum with these weights.
+    fn results(
+        policy: &T5Policy,
+        prepare: impl Fn(&mut Call<'_>),
+        (prompts, paths): &(Prompts, Paths),
+        weights: &Tensor,
+        query: &Query,
+    ) -> Vec<Tensor> {
+        let mut call = policy.call(false);
+        prepare(&mut call);
+        let digits = log_probs(&call, prompts, paths, query).digits;
+        let parameters: Vec<Tensor> = policy.parameters().into_iter().map(|(_, parameter)| parameter).collect();
+        let gradients = Tensor::run_backward(&[(&digits * weights).sum(Kind::Float)], &parameters, false, false);
+        [digits].into_iter().chain(gradients).collect()
+    }
+
+    #[test]
+    fn all_ways_to_look_find_the_same() {
+        let policy = policy();
+        for (group, query) in
+            [(40, Query::plain()), (40, Query { entropy: true, ..Query::plain() }), (1, Query::plain())]
+        {
+            let plain = |call: &mut Call<'_>| (call.network.fused, call.network.absorbing) = (false, false);
+            let (batch, weights) = (batch(group), Tensor::randn([3, group, 4, 4], (Kind::Float, Device::Cpu)));
+            let expected = results(&policy, plain, &batch, &weights, &query);
+            for (absorbing, fused, reads_strides) in [(true, true, true), (true, false, false), (false, true, true)] {
+                let prepare = |call: &mut Call<'_>| {
+                    let served = call.network.fused;
+                    call.network.absorbing = absorbing;
+                    call.network.fused = fused && served;
+                    call.network.reads_strides = reads_strides;
+                };
+                for (ours, expected) in results(&policy, prepare, &batch, &weights, &query).iter().zip(&expected) {
+                    let off = (ours - expected).abs().max().double_value(&[]);
+                    let most = expected.abs().max().double_value(&[]);
+                    assert!(
+                        off <= 1e-5 * most.max(1.0),
+                        "off by {off} of {most}, absorbing {absorbing}, fused {fused}"
+                    );
+                }
+            }
+        }
     }
 }
