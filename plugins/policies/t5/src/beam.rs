@@ -66,7 +66,7 @@ impl<'a> Beams<'a> {
         let integers = (Kind::Int64, device);
         let found = || Hypotheses::none(prompts, width, longest, decoding.early_stopping || width == 1, device);
         Self {
-            stepper: Stepper::new(call.network, call.weights, encoded),
+            stepper: Stepper::new(call.network, call.weights, encoded, call.tokens(decoding)),
             past: SharedPast::new(call, prompts, width, longest, device),
             head: call.head(),
             call,

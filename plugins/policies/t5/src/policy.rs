@@ -41,6 +41,12 @@ pub struct Call<'a> {
 }
 
 impl<'a> Call<'a> {
+    /// About how many tokens a prompt's paths will have.
+    pub fn tokens(&self, decoding: &Decoding) -> i64 {
+        let items = if decoding.forced_length > 0 { decoding.forced_length } else { self.path };
+        decoding.group * items * self.vocabulary.digits
+    }
+
     /// The output products.
     pub fn head(&self) -> Head<'a> {
         if self.constrained {

@@ -77,7 +77,7 @@ impl<'a> Drawing<'a> {
         let device = encoded.states.device();
         let integers = (Kind::Int64, device);
         Self {
-            stepper: Stepper::new(call.network, call.weights, encoded),
+            stepper: Stepper::new(call.network, call.weights, encoded, call.tokens(decoding)),
             past: OwnPast::new(call, prompts, decoding.group, longest, device),
             of_prompts: Layout::rectangle(prompts, decoding.group, device),
             head: call.head(),

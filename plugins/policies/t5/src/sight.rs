@@ -90,19 +90,16 @@ pub enum Memories<'a> {
 
 /// A layer's keys and values in the width of states.
 pub struct Absorbed {
-    keys: Tensor,   // [B, heads * T, D]
-    values: Tensor, // [B, heads * T, D]
+    pub keys: Tensor,   // [B, heads * T, D]
+    pub values: Tensor, // [B, heads * T, D]
 }
 
 impl<'a> Memories<'a> {
     /// Those of encoded prompts, for `tokens` of every prompt's paths.
     pub fn of(encoded: &'a Encoded, network: &Network, weights: &Weights, stack: &FusedStack, tokens: i64) -> Self {
         if network.absorbs(encoded.layout.time, tokens) {
-            let layers = encoded.keys_values(network, weights).into_iter().zip(&stack.blocks);
-            let layers =
-                layers.filter_map(|(both, block)| Some(Absorbed::new(network, encoded, &both, block.cross.as_ref()?)));
             let mask = encoded.mask.as_ref().map(|mask| mask.unsqueeze(1));
-            return Self::Absorbed { layers: layers.collect(), mask };
+            return Self::Absorbed { layers: Absorbed::layers(network, weights, encoded, stack), mask };
         }
         if network.fused {
             return Self::Fused { layers: encoded.keys_values(network, weights), spans: encoded.layout.spans() };
@@ -120,8 +117,9 @@ impl<'a> Memories<'a> {
         of_prompts: &Layout,
     ) -> Tensor {
         if let Self::Absorbed { layers, mask } = self {
-            let found = layers[layer].look(network, states, mask.as_ref(), of_prompts);
-            return states + network.dropped(found);
+            let normalised = of_prompts.spread(&network.normalise(states)); // [B, queries, D]
+            let found = layers[layer].look(network, &normalised, mask.as_ref());
+            return states + network.dropped(of_prompts.pack(&found));
         }
         let queries = network.factors_of_attention(states, &cross.q);
         network.residual(states, &self.look(network, layer, &queries, of_prompts), &cross.o)
@@ -147,6 +145,12 @@ impl<'a> Memories<'a> {
 }
 
 impl Absorbed {
+    /// Those of every layer of the decoder.
+    pub fn layers(network: &Network, weights: &Weights, encoded: &Encoded, stack: &FusedStack) -> Vec<Self> {
+        let layers = encoded.keys_values(network, weights).into_iter().zip(&stack.blocks);
+        layers.filter_map(|(both, block)| Some(Self::new(network, encoded, &both, block.cross.as_ref()?))).collect()
+    }
+
     /// From keys and values side by side, `[N, 2 * heads * d_kv]`.
     fn new(network: &Network, encoded: &Encoded, both: &Tensor, cross: &FusedCross) -> Self {
         let Network { heads, d_kv, d_model, .. } = *network;
@@ -159,13 +163,13 @@ impl Absorbed {
         Self { keys: absorbed(0, &cross.q), values: absorbed(1, &cross.o) }
     }
 
-    /// What states find: `softmax(x̂ Wq Kᵀ) V Wo`, with `Wq Kᵀ` and `V Wo` at hand. // [N, D]
-    fn look(&self, network: &Network, states: &Tensor, mask: Option<&Tensor>, of_prompts: &Layout) -> Tensor {
-        let states = of_prompts.spread(&network.normalise(states)); // [B, queries, D]
+    /// What normalised states `[B, queries, D]` find: `softmax(x̂ Wq Kᵀ) V Wo`, with `Wq Kᵀ` and `V Wo` at hand; `mask`
+    /// `[B, 1, 1, T]` is minus infinity where nothing is. // as `states`
+    pub fn look(&self, network: &Network, states: &Tensor, mask: Option<&Tensor>) -> Tensor {
         let scores = states.bmm(&self.keys.transpose(1, 2)); // [B, queries, heads * T]
         let by_head = scores.unflatten(-1, [network.heads, -1]); // [B, queries, heads, T]
         let weights = network.probabilities(by_head, mask).flatten(2, 3);
-        of_prompts.pack(&weights.bmm(&self.values))
+        weights.bmm(&self.values)
     }
 }
 

@@ -1,9 +1,10 @@
 //! The decoder a few tokens at a time, with what was computed for earlier tokens kept.
 
 use crate::attention::Network;
-use crate::encoder::Encoded;
-use crate::fused::FusedStack;
+use crate::encoder::{self, Encoded};
+use crate::fused::{FusedCross, FusedStack};
 use crate::layout::Layout;
+use crate::sight::Absorbed;
 use crate::weights::Weights;
 use tch::Tensor;
 
@@ -24,24 +25,26 @@ pub struct Stepper<'a> {
 }
 
 /// A layer's keys and values of the prompts, all heads in one piece: step after step reads them.
-struct Memory {
-    keys: Tensor,   // [B, heads, T, d_kv]
-    values: Tensor, // [B, heads, T, d_kv]
+enum Memory {
+    Plain { keys: Tensor, values: Tensor }, // [B, heads, T, d_kv]
+    Absorbed(Absorbed),
 }
 
 impl<'a> Stepper<'a> {
-    /// A stepper over encoded prompts.
-    pub fn new(network: Network, weights: &'a Weights, encoded: &Encoded) -> Self {
-        let memories = encoded.memories(&network, weights).into_iter();
-        let memories = memories
-            .map(|memory| Memory { keys: Tensor::stack(&memory.keys, 1), values: Tensor::stack(&memory.values, 1) });
-        Self {
-            network,
-            weights,
-            fused: FusedStack::new(&weights.decoder, network.factors),
-            memories: memories.collect(),
-            mask: encoded.mask.as_ref().map(|mask| mask.unsqueeze(1)),
-        }
+    /// A stepper over encoded prompts, for about `tokens` of every prompt's paths.
+    pub fn new(network: Network, weights: &'a Weights, encoded: &Encoded, tokens: i64) -> Self {
+        let fused = FusedStack::new(&weights.decoder, network.factors);
+        let memories = if network.absorbs(encoded.layout.time, tokens) {
+            Absorbed::layers(&network, weights, encoded, &fused).into_iter().map(Memory::Absorbed).collect()
+        } else {
+            let plain = |memory: encoder::Memory| Memory::Plain {
+                keys: Tensor::stack(&memory.keys, 1),
+                values: Tensor::stack(&memory.values, 1),
+            };
+            encoded.memories(&network, weights).into_iter().map(plain).collect()
+        };
+        let mask = encoded.mask.as_ref().map(|mask| mask.unsqueeze(1));
+        Self { network, weights, fused, memories, mask }
     }
 
     /// Reads `n` tokens a row, `[rows, n]`; `of_prompts` says which rows are whose. Normalised states of each row's last
@@ -62,25 +65,42 @@ impl<'a> Stepper<'a> {
             }
             states = network.factors.add_product(&states, &own, &block.o);
             if let Some(cross) = &block.cross {
-                let queries = network.factors_of_attention(&states, &cross.q);
-                states =
-                    network.factors.add_product(&states, &self.look_up(&queries, rows, memory, of_prompts), &cross.o);
+                states = self.attend(&states, rows, memory, cross, of_prompts);
             }
             states = network.feed_forward(&states, block);
         }
         network.normalise(&states)
     }
 
+    /// What the tokens of `rows` rows find in the prompts, with the residual. // as `states`
+    fn attend(&self, states: &Tensor, rows: i64, memory: &Memory, cross: &FusedCross, of_prompts: &Layout) -> Tensor {
+        let (network, mask) = (&self.network, self.mask.as_ref());
+        match memory {
+            Memory::Absorbed(absorbed) => {
+                let d_model = network.d_model;
+                let spread = of_prompts.spread(&network.normalise(states).view([rows, -1])); // [B, rows of any, n * D]
+                let found = absorbed.look(network, &spread.view([of_prompts.rows, -1, d_model]), mask);
+                let found = of_prompts.pack(&found.view([of_prompts.rows, of_prompts.time, -1]));
+                states + found.view([-1, d_model])
+            }
+            Memory::Plain { keys, values } => {
+                let queries = network.factors_of_attention(states, &cross.q);
+                let found = self.look_up(&queries, rows, [keys, values], of_prompts);
+                network.factors.add_product(states, &found, &cross.o)
+            }
+        }
+    }
+
     /// What the queries of `rows` rows find in the prompts. // as `queries`
-    fn look_up(&self, queries: &Tensor, rows: i64, memory: &Memory, of_prompts: &Layout) -> Tensor {
+    fn look_up(&self, queries: &Tensor, rows: i64, [keys, values]: [&Tensor; 2], of_prompts: &Layout) -> Tensor {
         let Network { heads, d_kv, .. } = self.network;
         let prompts = of_prompts.rows;
         let spread = of_prompts.spread(&queries.view([rows, -1])); // [B, rows of any prompt, n * heads * d_kv]
         let by_head = spread.view([prompts, -1, heads, d_kv]).transpose(1, 2); // [B, heads, queries, d_kv]
         let queries = by_head.reshape([prompts * heads, -1, d_kv]);
-        let scores = queries.bmm(&memory.keys.flatten(0, 1).transpose(1, 2));
+        let scores = queries.bmm(&keys.flatten(0, 1).transpose(1, 2));
         let scores = scores.view([prompts, heads, queries.size()[1], -1]); // [B, heads, queries, T]
-        let found = self.network.mix(scores, self.mask.as_ref(), &memory.values.flatten(0, 1));
+        let found = self.network.mix(scores, self.mask.as_ref(), &values.flatten(0, 1));
         let found = self.network.merge(&found, prompts); // [B, queries, heads * d_kv]
         of_prompts.pack(&found.view([prompts, of_prompts.time, -1])).view([-1, heads * d_kv])
     }
@@ -88,8 +108,8 @@ impl<'a> Stepper<'a> {
     /// Goes on with some prompts only, by their current places.
     pub fn keep_prompts(&mut self, places: &Tensor) {
         for memory in &mut self.memories {
-            memory.keys = memory.keys.index_select(0, places);
-            memory.values = memory.values.index_select(0, places);
+            let (Memory::Plain { keys, values } | Memory::Absorbed(Absorbed { keys, values })) = memory;
+            (*keys, *values) = (keys.index_select(0, places), values.index_select(0, places));
         }
         self.mask = self.mask.as_ref().map(|mask| mask.index_select(0, places));
     }
