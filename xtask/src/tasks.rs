@@ -80,7 +80,8 @@ pub fn bench(workspace: &Workspace, python: Option<&Path>, args: &[OsString]) ->
 pub fn kernels(workspace: &Workspace, args: &[OsString]) -> Result<()> {
     let libtorch = setup::libtorch(workspace)?;
     let mut bench = workspace.cargo(["bench", "-p", "prorl-seqrec", "--bench", "scores"]);
-    bench.env(WAITING, "active").args(["-p", "prorl-plugin-t5", "--bench", "policy", "--"]);
+    bench.args(["-p", "prorl-plugin-t5", "--bench", "policy", "-p", "prorl-kernels", "--bench", "attention", "--"]);
+    bench.env(WAITING, "active");
     run(bench.args(args).with(&libtorch)?)
 }
 

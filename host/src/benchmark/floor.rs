@@ -140,21 +140,21 @@ const STEP: [&str; 3] = ["sample", "reward", "update"];
 
 /// Work of a task of these sizes, by its name; none where it is no task.
 pub fn work(task: &str, sizes: &Sizes) -> Option<Work> {
-    let Sizes { prompts, group, path_items, items, .. } = *sizes;
-    let tokens = t5::DIGITS * path_items + 1;
-    let forward = |prompts: i64, group: i64, tokens: i64| encoder(prompts) + decoder(prompts, group, tokens);
+    let Sizes { prompts, group, path_items, longest, items, .. } = *sizes;
+    let said = Said::of(path_items, longest);
+    let forward = |prompts: i64, group: i64, said: Said| encoder(prompts) + decoder(prompts, group, said);
     let judged = |paths: i64| reader(paths, HISTORY + path_items) + scores(paths * (path_items + 1), items);
     Some(match task {
-        "sample" => forward(prompts, group, tokens),
+        "sample" => forward(prompts, group, said),
         // With backward the policy's, forward alone the reference's.
-        "update" => forward(prompts, group, tokens) * (WITH_BACKWARD + 1),
+        "update" => forward(prompts, group, said) * (WITH_BACKWARD + 1),
         // One, two and three items by turns.
-        "pretrain" => forward(256, 1, t5::DIGITS * 2 + 1) * WITH_BACKWARD,
-        "beam" => forward(64, 10, tokens),
+        "pretrain" => forward(256, 1, Said::of(2, longest)) * WITH_BACKWARD,
+        "beam" => forward(64, 10, said),
         "reward" => judged(prompts * group),
         "evaluate" => {
             let (prompts, beams) = super::EVALUATED;
-            forward(prompts, beams, tokens) + judged(prompts * beams)
+            forward(prompts, beams, said) + judged(prompts * beams)
         }
         "sasrec" => {
             let (sequences, positions) = super::EPOCH;
@@ -204,11 +204,30 @@ fn encoder(prompts: i64) -> Work {
 /// for one in twenty.
 const OPEN_DIGITS: i64 = 2;
 
-/// The decoder on `group` paths of `tokens` for each of some prompts, to the choices. States before digits without an
-/// alternative are not needed: of the last layer their keys and values alone.
-fn decoder(prompts: i64, group: i64, tokens: i64) -> Work {
+/// What is said of a path.
+#[derive(Clone, Copy)]
+struct Said {
+    /// Tokens up to the last that something is chosen after.
+    tokens: i64,
+    /// Tokens that something is chosen after.
+    read: i64,
+}
+
+impl Said {
+    /// Of a path of some items: with the choice to stop, unless there is no room for more.
+    fn of(items: i64, longest: i64) -> Self {
+        if items < longest {
+            return Self { tokens: t5::DIGITS * items + 1, read: OPEN_DIGITS * items + 1 };
+        }
+        Self { tokens: t5::DIGITS * (items - 1) + OPEN_DIGITS, read: OPEN_DIGITS * items }
+    }
+}
+
+/// The decoder on `group` paths for each of some prompts, to the choices. States before digits without an alternative are
+/// not needed: of the last layer their keys and values alone.
+fn decoder(prompts: i64, group: i64, said: Said) -> Work {
     use t5::{CHOICES, INNER, LAYERS, WIDTH};
-    let read = tokens / t5::DIGITS * OPEN_DIGITS + 1;
+    let Said { tokens, read } = said;
     let last = Work::product(prompts * group * tokens, WIDTH, 2 * INNER)
         + Work::product(prompts * group * read, WIDTH, INNER)
         + decoder_layer(prompts, group, read, tokens);
@@ -223,10 +242,20 @@ fn decoder_layer(prompts: i64, group: i64, asking: i64, tokens: i64) -> Work {
     let all = prompts * group * asking;
     // A token attends to those before it: half of the keys, in the middle.
     let own = attention(prompts * group, asking, (tokens + 1) / 2) + Work::product(all, INNER, WIDTH);
-    let cross = Work::product(all, WIDTH, INNER)
-        + attention(prompts, group * asking, PROMPT)
-        + Work::product(all, INNER, WIDTH);
+    let cross = cross_attention(group * asking) * prompts;
     own + cross + Work::product(all, WIDTH, FEED_FORWARD) + Work::product(all, FEED_FORWARD, WIDTH)
+}
+
+/// A prompt's `asking` tokens over its history, the shorter of two ways: queries and output by their weights, or keys and
+/// values that these weights are multiplied into.
+fn cross_attention(asking: i64) -> Work {
+    use t5::{HEADS, INNER, WIDTH};
+    let plain =
+        Work::product(asking, WIDTH, INNER) + attention(1, asking, PROMPT) + Work::product(asking, INNER, WIDTH);
+    let absorbed = Work::product(PROMPT, INNER / HEADS, WIDTH) * (2 * HEADS)
+        + Work::product(asking, WIDTH, HEADS * PROMPT)
+        + Work::product(asking, HEADS * PROMPT, WIDTH);
+    if absorbed.multiplications < plain.multiplications { absorbed } else { plain }
 }
 
 /// Both products of attention, of `batch` times `queries` with `keys`.
@@ -267,6 +296,21 @@ mod tests {
         assert_eq!(of("step"), of("sample") + of("reward") + of("update"));
         assert_eq!(of("update"), of("sample") * 4);
         assert!(work("nothing", &sizes()).is_none());
+    }
+
+    #[test]
+    fn the_longest_paths_end_without_a_choice() {
+        let (shorter, longest) = (Said::of(3, 10), Said::of(10, 10));
+        assert_eq!((shorter.tokens, shorter.read), (13, 7));
+        assert_eq!((longest.tokens, longest.read), (38, 20));
+    }
+
+    #[test]
+    fn many_tokens_pay_for_keys_with_weights() {
+        // A token alone is projected; with many, each costs what two products with the keys of all heads do.
+        assert_eq!(cross_attention(1).multiplications, (2 * 128 * 256 + 2 * 256 * PROMPT) as f64);
+        let one_more = cross_attention(1_001).multiplications - cross_attention(1_000).multiplications;
+        assert_eq!(one_more, (2 * 128 * 4 * PROMPT) as f64);
     }
 
     #[test]
