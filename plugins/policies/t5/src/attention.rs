@@ -14,8 +14,10 @@ pub struct Network {
     pub heads: i64,
     pub d_kv: i64,
     pub eps: f64,
-    /// How the factors of products are kept.
+    /// How the factors of products with weights are kept.
     pub factors: Factors,
+    /// Kind of attention's own products.
+    pub attention: Kind,
     /// Whether products read them where they lie.
     pub reads_strides: bool,
     /// Whether whole sequences are attended to in one pass.
@@ -49,7 +51,12 @@ impl Network {
 
     /// Queries, or queries, keys and values, of states: factors of attention's products. // [N, out]
     pub fn factors_of_attention(&self, states: &Tensor, weight: &Tensor) -> Tensor {
-        self.factors.of(&self.factors.product(&self.normalise(states), weight))
+        self.projected(&self.normalise(states), weight)
+    }
+
+    /// The same of states that are normalised. // [N, out]
+    pub fn projected(&self, normalised: &Tensor, weight: &Tensor) -> Tensor {
+        self.factors.of(&self.factors.product(normalised, weight)).to_kind(self.attention)
     }
 
     /// Dropout where there is any.
@@ -96,13 +103,13 @@ impl Network {
         self.absorbing && once + tokens * each < tokens * plain
     }
 
-    /// Softmax of the scores plus bias in float32, as factors. // as `scores`
+    /// Softmax of the scores plus bias in float32, as a factor. // as `scores`
     pub fn probabilities(&self, scores: Tensor, bias: Option<&Tensor>) -> Tensor {
         let mut scores = scores.to_kind(Kind::Float);
         if let Some(bias) = bias {
             scores += bias; // in place: a product's result is not needed backwards
         }
-        self.dropped(self.factors.of(&scores.softmax(-1, None::<Kind>)))
+        self.dropped(scores.softmax(-1, None::<Kind>).to_kind(self.attention))
     }
 
     /// `parts` projections side by side, each apart by head: `[rows, T, parts * heads * d_kv]` to `parts * heads` times

@@ -66,8 +66,7 @@ impl Encoded {
 
     /// Keys and values of all decoder layers, one product for all, and how many layers. // [N, layers * 2 * heads * d_kv]
     fn joined(&self, network: &Network, weights: &Weights) -> (Tensor, i64) {
-        let factors = network.factors;
-        let joined = factors.of(&factors.product(&self.states, &fused::cross_keys_values(weights, factors)));
+        let joined = network.projected(&self.states, &fused::cross_keys_values(weights, network.factors));
         (joined, weights.decoder.blocks.len() as i64)
     }
 }

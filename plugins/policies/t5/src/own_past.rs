@@ -19,8 +19,8 @@ pub struct OwnPast {
 impl OwnPast {
     /// Nothing read yet, with room for `longest` tokens.
     pub fn new(call: &Call<'_>, prompts: i64, group: i64, longest: i64, device: Device) -> Self {
-        let Network { heads, d_kv, factors, .. } = call.network;
-        let room = || Tensor::empty([prompts * group, heads, longest, d_kv], (factors.kind(), device));
+        let Network { heads, d_kv, attention, .. } = call.network;
+        let room = || Tensor::empty([prompts * group, heads, longest, d_kv], (attention, device));
         let layers = call.weights.decoder.blocks.len();
         let buckets: Buckets = call.decoder_buckets;
         Self {

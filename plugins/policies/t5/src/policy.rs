@@ -71,10 +71,11 @@ impl T5Policy {
                 d_kv,
                 eps,
                 factors,
+                attention: factors.in_attention(device),
                 reads_strides: products_read_strides(device),
                 // Rounded factors would be others than those of sampling.
                 absorbing: factors == Factors::Float32,
-                fused: factors == Factors::Float32 && prorl_kernels::attention::serves(device, factors.kind(), d_kv),
+                fused: prorl_kernels::attention::serves(device, factors.in_attention(device), d_kv),
                 dropout: if training { self.parameters.dropout } else { 0.0 },
             },
             weights: &self.weights,

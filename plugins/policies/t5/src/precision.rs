@@ -1,9 +1,9 @@
 //! Products in bf16 where they are asked for; all else stays float32.
 //!
-//! As under autocast: the factors of products, attention's among them, are rounded to bf16, their sums are float32 inside
-//! the product. Norms, softmax, residuals, the output product, log-probabilities and the weights themselves keep float32,
-//! so that what is sampled has the log-probability that is differentiated, but for the rounding of products of different
-//! shapes.
+//! As under autocast: the factors of products with weights are rounded to bf16, and so are queries, keys and values; sums
+//! are float32 inside the product. Norms, softmax, residuals, the output product, log-probabilities and the weights
+//! themselves keep float32, and so do, on the processor, attention's own small products. So
+//! what is sampled has the log-probability that is differentiated, but for the rounding of products of different shapes.
 
 use prorl_sdk::prelude::*;
 use tch::Kind;
@@ -57,12 +57,9 @@ fn processor_multiplies_bf16() -> bool {
 }
 
 impl Factors {
-    /// As a kind of tensors.
-    pub fn kind(self) -> Kind {
-        match self {
-            Self::Float32 | Self::Rounded => Kind::Float,
-            Self::Bf16 => Kind::BFloat16,
-        }
+    /// Kind of attention's own products.
+    pub fn in_attention(self, device: Device) -> Kind {
+        if self == Self::Bf16 && device != Device::Cpu { Kind::BFloat16 } else { Kind::Float }
     }
 
     /// `x` as a factor.

@@ -23,9 +23,9 @@ pub struct SharedPast {
 impl SharedPast {
     /// Nothing read yet.
     pub fn new(call: &Call<'_>, prompts: i64, width: i64, longest: i64, device: Device) -> Self {
-        let Network { heads, d_kv, factors, .. } = call.network;
+        let Network { heads, d_kv, attention, .. } = call.network;
         let slots = 1 + (longest - 1) * width;
-        let room = || Tensor::empty([prompts, heads, slots, d_kv], (factors.kind(), device));
+        let room = || Tensor::empty([prompts, heads, slots, d_kv], (attention, device));
         let layers = call.weights.decoder.blocks.len();
         let table = &call.weights.decoder.relative_bias;
         Self {

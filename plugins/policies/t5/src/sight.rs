@@ -55,8 +55,8 @@ impl Sight {
             (Self::Fused { bias, causal, spans }, Some(wanted)) => {
                 let normalised = network.normalise(states);
                 let parts = block.qkv.split_with_sizes([network.inner(), 2 * network.inner()], 0);
-                let queries = network.factors.product(&wanted.of(&normalised), &parts[0]); // [M, heads * d_kv]
-                let keys_values = network.factors.product(&normalised, &parts[1]); // [N, 2 * heads * d_kv]
+                let queries = network.projected(&wanted.of(&normalised), &parts[0]); // [M, heads * d_kv]
+                let keys_values = network.projected(&normalised, &parts[1]); // [N, 2 * heads * d_kv]
                 let (from, places) =
                     (Layout::by_owner(&wanted.rows, layout.rows).spans(), whole_numbers(&wanted.times));
                 let attention = Attention { heads, bias: Some(bias), causal: *causal, dropout };
