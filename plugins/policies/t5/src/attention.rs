@@ -24,8 +24,20 @@ pub struct Network {
     pub fused: bool,
     /// Whether prompts' keys and values may take in the weights around them.
     pub absorbing: bool,
+    /// Whether the first layer may look its queries, keys and values up by token.
+    pub by_token: bool,
     /// Share of what is dropped; 0 outside training.
     pub dropout: f64,
+}
+
+/// What a layer's attention begins with.
+pub enum Source<'a> {
+    States(&'a Tensor), // [N, D]
+    /// Tokens as they are embedded: of equal ones, queries, keys and values are equal.
+    Tokens {
+        embedding: &'a Tensor,
+        tokens: &'a Tensor,
+    }, // [V, D], [N]
 }
 
 impl Network {
@@ -52,6 +64,21 @@ impl Network {
     /// Queries, or queries, keys and values, of states: factors of attention's products. // [N, out]
     pub fn factors_of_attention(&self, states: &Tensor, weight: &Tensor) -> Tensor {
         self.projected(&self.normalise(states), weight)
+    }
+
+    /// The same from either source: of many tokens, those of the vocabulary are looked up. // [N, out]
+    pub fn factors_of(&self, source: &Source<'_>, weight: &Tensor) -> Tensor {
+        match source {
+            Source::States(states) => self.factors_of_attention(states, weight),
+            Source::Tokens { embedding, tokens } => {
+                Tensor::embedding(&self.factors_of_attention(embedding, weight), tokens, -1, false, false)
+            }
+        }
+    }
+
+    /// Whether fewer products are needed for the whole vocabulary than for some tokens, all alike where nothing is dropped.
+    pub fn looks_up(&self, embedding: &Tensor, tokens: i64) -> bool {
+        self.by_token && self.dropout == 0.0 && embedding.size()[0] < tokens
     }
 
     /// The same of states that are normalised. // [N, out]

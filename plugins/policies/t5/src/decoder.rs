@@ -1,6 +1,6 @@
 //! The decoder over whole paths: every position at once, for losses and log-probabilities.
 
-use crate::attention::Network;
+use crate::attention::{Network, Source};
 use crate::encoder::Encoded;
 use crate::fused::FusedStack;
 use crate::layout::Layout;
@@ -48,11 +48,16 @@ pub fn decode(
     let memories = Memories::of(encoded, network, weights, &fused, by_prompt.time);
     let bias = buckets.bias(&stack.relative_bias, 0, layout.time, layout.time); // [heads, T, T]
     let sight = Sight::back(network, bias, layout);
-    let embedded = Tensor::embedding(&weights.shared, &layout.pack(inputs), -1, false, false);
-    let mut states = network.dropped(embedded); // [N, D]
+    let (embedding, tokens) = (&weights.shared, layout.pack(inputs)); // [V, D], [N]
+    let mut states = network.dropped(Tensor::embedding(embedding, &tokens, -1, false, false)); // [N, D]
+    let looks_up = network.looks_up(embedding, layout.len());
     for (layer, block) in fused.blocks.iter().enumerate() {
         let wanted = wanted.filter(|_| layer + 1 == fused.blocks.len());
-        let own = sight.look(network, &states, block, layout, wanted);
+        let source = match layer {
+            0 if looks_up => Source::Tokens { embedding, tokens: &tokens },
+            _ => Source::States(&states),
+        };
+        let own = sight.look(network, &source, block, layout, wanted);
         let mut of_prompts = &by_prompt;
         if let Some(wanted) = wanted {
             (states, of_prompts) = (wanted.of(&states), &wanted.of_prompts);

@@ -1,6 +1,6 @@
 //! The encoder: prompts to the keys and values that every decoder layer looks at.
 
-use crate::attention::Network;
+use crate::attention::{Network, Source};
 use crate::fused::{self, FusedStack};
 use crate::layout::Layout;
 use crate::policy::Call;
@@ -43,7 +43,8 @@ pub fn encode(call: &Call<'_>, prompts: &Prompts) -> Encoded {
     }
     let mut states = network.dropped(states);
     for block in &FusedStack::new(stack, network.factors).blocks {
-        states = network.residual(&states, &sight.look(network, &states, block, &layout, None), &block.o);
+        states =
+            network.residual(&states, &sight.look(network, &Source::States(&states), block, &layout, None), &block.o);
         states = network.feed_forward(&states, block);
     }
     Encoded { states: network.dropped(network.normalise(&states)), layout, mask }

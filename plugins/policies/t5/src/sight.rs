@@ -4,7 +4,7 @@
 //! rectangle, head by head. Paths look at their prompt's keys and values many times: where that pays, these are multiplied
 //! with the weights that lie between them and the states, `x̂ Wq Kᵀ = x̂ (Wq Kᵀ)` and `(P V) Wo = P (V Wo)`.
 
-use crate::attention::Network;
+use crate::attention::{Network, Source};
 use crate::decoder::Wanted;
 use crate::encoder::{Encoded, Memory};
 use crate::fused::{FusedBlock, FusedCross, FusedStack};
@@ -45,14 +45,14 @@ impl Sight {
     pub fn look(
         &self,
         network: &Network,
-        states: &Tensor,
+        source: &Source<'_>,
         block: &FusedBlock,
         layout: &Layout,
         wanted: Option<&Wanted>,
     ) -> Tensor {
         let Network { heads, dropout, .. } = *network;
-        match (self, wanted) {
-            (Self::Fused { bias, causal, spans }, Some(wanted)) => {
+        match (self, source, wanted) {
+            (Self::Fused { bias, causal, spans }, Source::States(states), Some(wanted)) => {
                 let normalised = network.normalise(states);
                 let parts = block.qkv.split_with_sizes([network.inner(), 2 * network.inner()], 0);
                 let queries = network.projected(&wanted.of(&normalised), &parts[0]); // [M, heads * d_kv]
@@ -62,12 +62,13 @@ impl Sight {
                 let attention = Attention { heads, bias: Some(bias), causal: *causal, dropout };
                 attention.from_places(&queries, &from, &places, &keys_values, spans)
             }
-            (Self::Fused { bias, causal, spans }, None) => {
-                let qkv = network.factors_of_attention(states, &block.qkv); // [N, 3 * heads * d_kv]
-                Attention { heads, bias: Some(bias), causal: *causal, dropout }.within(&qkv, spans)
+            (Self::Fused { bias, causal, spans }, ..) => {
+                let qkv = network.factors_of(source, &block.qkv); // [N, 3 * heads * d_kv]
+                let found = Attention { heads, bias: Some(bias), causal: *causal, dropout }.within(&qkv, spans);
+                wanted.map_or_else(|| found.shallow_clone(), |wanted| wanted.of(&found))
             }
-            (Self::Products { bias }, _) => {
-                let qkv = layout.spread(&network.factors_of_attention(states, &block.qkv));
+            (Self::Products { bias }, ..) => {
+                let qkv = layout.spread(&network.factors_of(source, &block.qkv));
                 let parts = network.by_head(&qkv, 3);
                 let (queries, others) = parts.split_at(heads as usize);
                 let (keys, values) = others.split_at(heads as usize);
@@ -232,7 +233,10 @@ mod tests {
         for (group, query) in
             [(40, Query::plain()), (40, Query { entropy: true, ..Query::plain() }), (1, Query::plain())]
         {
-            let plain = |call: &mut Call<'_>| (call.network.fused, call.network.absorbing) = (false, false);
+            let plain = |call: &mut Call<'_>| {
+                let network = &mut call.network;
+                (network.fused, network.absorbing, network.by_token) = (false, false, false);
+            };
             let (batch, weights) = (batch(group), Tensor::randn([3, group, 4, 4], (Kind::Float, Device::Cpu)));
             let expected = results(&policy, plain, &batch, &weights, &query);
             for (absorbing, fused, reads_strides) in [(true, true, true), (true, false, false), (false, true, true)] {

@@ -22,6 +22,8 @@ pub struct Stepper<'a> {
     fused: FusedStack,
     memories: Vec<Memory>,
     mask: Option<Tensor>, // [B, 1, 1, T]
+    /// Queries, keys and values of the first layer for the whole vocabulary, where there are more tokens than that.
+    first: Option<Tensor>, // [V, 3 * heads * d_kv]
 }
 
 /// A layer's keys and values of the prompts, all heads in one piece: step after step reads them.
@@ -44,7 +46,10 @@ impl<'a> Stepper<'a> {
             encoded.memories(&network, weights).into_iter().map(plain).collect()
         };
         let mask = encoded.mask.as_ref().map(|mask| mask.unsqueeze(1));
-        Self { network, weights, fused, memories, mask }
+        let looks_up = network.looks_up(&weights.shared, encoded.layout.rows * tokens);
+        let first = fused.blocks.first().filter(|_| looks_up);
+        let first = first.map(|block| network.factors_of_attention(&weights.shared, &block.qkv));
+        Self { network, weights, fused, memories, mask, first }
     }
 
     /// Reads `n` tokens a row, `[rows, n]`; `of_prompts` says which rows are whose. Normalised states of each row's last
@@ -52,11 +57,15 @@ impl<'a> Stepper<'a> {
     pub fn step(&self, tokens: &Tensor, past: &mut dyn Past, of_prompts: &Layout) -> Tensor {
         let network = &self.network;
         let (rows, new) = (tokens.size()[0], tokens.size()[1]);
-        let mut states = self.weights.shared.index_select(0, &tokens.flatten(0, 1)); // [rows * n, D]
+        let tokens = tokens.flatten(0, 1); // [rows * n]
+        let mut states = self.weights.shared.index_select(0, &tokens); // [rows * n, D]
         let layers = self.fused.blocks.len();
         for (layer, (block, memory)) in self.fused.blocks.iter().zip(&self.memories).enumerate() {
             let last = layer + 1 == layers;
-            let qkv = network.factors_of_attention(&states, &block.qkv);
+            let qkv = match &self.first {
+                Some(first) if layer == 0 => first.index_select(0, &tokens),
+                _ => network.factors_of_attention(&states, &block.qkv),
+            };
             let qkv = qkv.view([rows, new, 3, network.heads, network.d_kv]);
             let own = past.attend(network, layer, &qkv, last);
             if last {
