@@ -45,9 +45,9 @@ pub struct T5Parameters {
     /// Whether the tokens of the target carry a learned vector that tells them from the history's. Without it, as published,
     /// only their distance to the end does, which takes far more data to learn.
     pub target_embedding: bool,
-    /// Kind of the factors of products with weights and of attention, in rollouts and updates alike: `float32`, or `bf16`,
-    /// which GPUs and processors with AMX or AVX512-BF16 are faster with. Norms, softmax, log-probabilities and weights stay
-    /// float32.
+    /// Kind of the factors of products with weights, and of queries, keys and values, in rollouts and updates alike:
+    /// `float32`, or `bf16`, which GPUs and processors with AMX or AVX512-BF16 are faster with. Norms, softmax,
+    /// log-probabilities and weights stay float32, and so do attention's own products on a processor.
     pub precision: Precision,
     /// Allow only codes that lead to an item, and stopping only where an item would begin.
     pub constrained: bool,
