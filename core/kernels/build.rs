@@ -1,4 +1,5 @@
-//! Compiles the node of libtorch's graph and the use of its threads against the headers of the libtorch that the workspace builds with.
+//! Compiles the shim, a node of libtorch's graph and the use of its threads, against the headers of the libtorch that the
+//! workspace builds with.
 
 use std::env;
 use std::path::PathBuf;

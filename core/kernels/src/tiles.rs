@@ -16,14 +16,6 @@ pub struct Columns<'a> {
     pub column: usize,
 }
 
-impl<'a> Columns<'a> {
-    /// The numbers of a row from the column on, as many as a tile is wide or high.
-    #[inline]
-    fn row<const N: usize>(numbers: &'a [f32], step: usize, row: usize) -> &'a [f32] {
-        &numbers[row * step..][..N]
-    }
-}
-
 /// Six rows of a product, `into[r] = scale[r] Σ_k left[r][k] · right[k]` for `count` factors and the columns of a tile; the
 /// rows of `into` are `stride` apart, and the first `high` are written.
 #[inline]
@@ -43,7 +35,7 @@ pub fn rows_times(
     let numbers = &right.numbers[right.column..];
     let mut tile = [[_mm256_setzero_ps(); 2]; HIGH];
     for k in 0..count {
-        let right = Columns::row::<WIDE>(numbers, right.step, k);
+        let right = &numbers[k * right.step..][..WIDE];
         let (first, second) = (load(right), load(&right[LANES..]));
         for (sums, factor) in tile.iter_mut().zip([a[k], b[k], c[k], d[k], e[k], f[k]]) {
             let factor = _mm256_set1_ps(factor);
@@ -67,7 +59,7 @@ pub fn add_columns_times(left: Columns<'_>, right: Columns<'_>, count: usize, in
     let (lefts, rights) = (&left.numbers[left.column..], &right.numbers[right.column..]);
     let mut tile = [[_mm256_setzero_ps(); 2]; HIGH];
     for k in 0..count {
-        let (left, right) = (Columns::row::<HIGH>(lefts, left.step, k), Columns::row::<WIDE>(rights, right.step, k));
+        let (left, right) = (&lefts[k * left.step..][..HIGH], &rights[k * right.step..][..WIDE]);
         let (first, second) = (load(right), load(&right[LANES..]));
         for (sums, factor) in tile.iter_mut().zip(left) {
             let factor = _mm256_set1_ps(*factor);

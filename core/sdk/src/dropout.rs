@@ -9,30 +9,50 @@ use tch::{Device, Kind, Tensor};
 
 /// Steps of a decision's 16 bits.
 const STEPS: f64 = 65536.0;
+
+/// How 16 random bits decide.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Decision {
+    /// Numbers below this one drop.
+    pub dropped: u16,
+    /// What is kept is multiplied by this.
+    pub kept: f64,
+}
+
+impl Decision {
+    /// For a share in [0, 1), to the nearest 65536th; none where that is 0.
+    pub fn of(share: f64) -> Option<Self> {
+        let dropped = (share * STEPS).round().min(STEPS - 1.0);
+        (dropped > 0.0).then(|| Self { dropped: dropped as u16, kept: STEPS / (STEPS - dropped) })
+    }
+}
+
+/// Where a generator of decisions begins: the next number of libtorch's own.
+pub fn seed() -> u64 {
+    Tensor::randint(i64::MAX, [1], (Kind::Int64, Device::Cpu)).int64_value(&[0]) as u64
+}
 /// Decisions of a random number.
 const OF_A_NUMBER: usize = 4;
 
 /// In training, zeroes about `share` of `x` (in [0, 1), to the nearest 65536th) and scales the rest so that its mean stays,
 /// as `torch::dropout` does; what is drawn follows from libtorch's seed. // as `x`
 pub fn dropout(x: &Tensor, share: f64, training: bool) -> Tensor {
-    if !training || share == 0.0 {
+    let Some(Decision { dropped, kept: scale }) = Decision::of(share).filter(|_| training) else {
         return x.shallow_clone();
-    }
+    };
     if x.device() != Device::Cpu {
         return x.dropout(share, true);
     }
-    let dropped = (share * STEPS).round(); // of the 65536 values a decision may have
     let mut decisions = decisions(x.numel()).view_as(x);
-    let _ = decisions.ge_(dropped as i64 - STEPS as i64 / 2); // int16 begins at -32768
+    let _ = decisions.ge_(i64::from(dropped) - STEPS as i64 / 2); // int16 begins at -32768
     let mut kept = decisions.to_kind(x.kind());
-    kept *= STEPS / (STEPS - dropped);
+    kept *= scale;
     x * kept
 }
 
 /// Random numbers of 16 bits, which follow from the state of libtorch's own generator. // [count] int16
 fn decisions(count: usize) -> Tensor {
-    let seed = Tensor::randint(i64::MAX, [1], (Kind::Int64, Device::Cpu)).int64_value(&[0]);
-    let mut generator = Xoshiro256PlusPlus::seed_from_u64(seed as u64);
+    let mut generator = Xoshiro256PlusPlus::seed_from_u64(seed());
     let numbers: Vec<i64> = (0..count.div_ceil(OF_A_NUMBER)).map(|_| generator.next_u64() as i64).collect();
     Tensor::from_slice(&numbers).view_dtype(Kind::Int16).narrow(0, 0, count as i64)
 }

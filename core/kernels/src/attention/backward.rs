@@ -13,7 +13,7 @@ use std::ops::Range;
 /// Room for one sequence's backward pass, and what it finds for keys and values.
 #[derive(Default)]
 pub struct Backward {
-    keys: Vec<f32>,          // [heads, keys and a few, width]
+    keys: Vec<f32>,          // [heads, step, width]
     turned_keys: Vec<f32>,   // [heads, width, step]
     turned_values: Vec<f32>, // [heads, width, step]
     queries: Vec<f32>,       // [heads, block, width]
@@ -21,9 +21,9 @@ pub struct Backward {
     weights: Vec<f32>,       // [block, step]
     of_scores: Vec<f32>,     // [block, step]
     factors: Vec<f32>,       // [step]
-    /// Gradients of the keys. // [heads, keys and a few, width]
+    /// Gradients of the keys. // [heads, step, width]
     pub of_keys: Vec<f32>,
-    /// Gradients of the values. // [heads, keys and a few, width]
+    /// Gradients of the values. // [heads, step, width]
     pub of_values: Vec<f32>,
 }
 
@@ -44,7 +44,7 @@ struct Place {
 }
 
 /// Writes the gradient of the queries to rows of `stride`, head by head; leaves those of keys and values in the room, with
-/// `padded` rows a head; and adds that of the bias to `of_bias`, laid out as the bias.
+/// as many rows a head as scores have columns; and adds that of the bias to `of_bias`, laid out as the bias.
 #[target_feature(enable = "avx2,fma")]
 pub fn pass(
     mut sequence: Sequence<'_>,
@@ -55,14 +55,13 @@ pub fn pass(
     of_bias: &mut [f32],
 ) {
     let (heads, width, step) = (sequence.heads, sequence.width, sequence.step());
-    let padded = padded(&sequence);
     for (block, turned) in [(sequence.values, &mut room.turned_values), (sequence.keys, &mut room.turned_keys)] {
-        gather(block, width, padded, &mut room.keys);
-        turn(&room.keys, padded, width, step, turned);
+        gather(block, width, step, &mut room.keys);
+        turn(&room.keys, step, width, step, turned);
     }
     for sums in [&mut room.of_keys, &mut room.of_values] {
         sums.clear();
-        sums.resize(heads * padded * width, 0.0);
+        sums.resize(heads * step * width, 0.0);
     }
     for first in (0..sequence.queries.count).step_by(BLOCK) {
         let count = BLOCK.min(sequence.queries.count - first);
@@ -85,11 +84,6 @@ pub fn pass(
             add_of_keys_and_values(&sequence, room, place);
         }
     }
-}
-
-/// Rows of a head's keys: whole tiles either way.
-pub fn padded(sequence: &Sequence<'_>) -> usize {
-    sequence.step()
 }
 
 /// Scores, and products of the gradient with the values, of up to six of the block's queries. // [HIGH, step]
@@ -169,7 +163,7 @@ fn put_of_queries(
 ) {
     let (width, step) = (sequence.width, sequence.step());
     let of_scores = six(&room.of_scores, rows.start, count, step);
-    let numbers = &room.keys[head * padded(sequence) * width..];
+    let numbers = &room.keys[head * step * width..];
     let seen = sequence.seen(first + rows.end - 1);
     for column in (0..width).step_by(WIDE) {
         let keys = Columns { numbers, step: width, column };
@@ -188,7 +182,7 @@ fn add_of_keys_and_values(sequence: &Sequence<'_>, room: &mut Backward, Place { 
         let from = sequence.first_to_see(key, first, count);
         let scores = |numbers| Columns { numbers, step, column: from * step + key };
         for column in (0..width).step_by(WIDE) {
-            let at = (head * padded(sequence) + key) * width + column;
+            let at = (head * step + key) * width + column;
             let rows = |numbers| Columns { numbers, step: width, column: from * width + column };
             let (weights, of_scores) = (scores(&room.weights), scores(&room.of_scores));
             add_columns_times(weights, rows(of_found), count - from, &mut room.of_values[at..], width);

@@ -1,7 +1,7 @@
 //! All heads over all sequences.
 #![allow(unsafe_code)]
 
-use super::backward::{self, Backward, Known, padded};
+use super::backward::{self, Backward, Known};
 use super::dropping::Dropping;
 use super::forward::{self, Forward};
 use super::parts::{parts, split};
@@ -188,12 +188,12 @@ impl<'a> View<'a> {
                 of_found: of_found.block(queries.start, queries.len(), 0, heads * width),
                 normalisers: normalisers.from(queries.start),
             };
-            let (stride, padded) = (self.queries.width(), padded(&sequence));
+            let (stride, rows) = (self.queries.width(), sequence.step());
             let into = &mut of_queries.numbers[(queries.start - of_queries.first) * stride + columns[0]..];
             backward::pass(sequence, &known, &mut room, into, stride, &mut of_bias);
             let of_others = of_others.as_mut().unwrap_or(&mut of_queries);
             for (numbers, column) in [(&room.of_keys, columns[1]), (&room.of_values, columns[2])] {
-                for (head, numbers) in numbers.chunks_exact(padded * width).enumerate() {
+                for (head, numbers) in numbers.chunks_exact(rows * width).enumerate() {
                     let column = column + head * width;
                     of_others.put(numbers, keys.clone(), column, self.others.width(), *width);
                 }

@@ -57,8 +57,8 @@ impl Sight {
                 let parts = block.qkv.split_with_sizes([network.inner(), 2 * network.inner()], 0);
                 let queries = network.projected(&wanted.of(&normalised), &parts[0]); // [M, heads * d_kv]
                 let keys_values = network.projected(&normalised, &parts[1]); // [N, 2 * heads * d_kv]
-                let (from, places) =
-                    (Layout::by_owner(&wanted.rows, layout.rows).spans(), whole_numbers(&wanted.times));
+                let from = Spans::packed(&whole_numbers(&wanted.rows.bincount(None::<&Tensor>, layout.rows)));
+                let places = whole_numbers(&wanted.times);
                 let attention = Attention { heads, bias: Some(bias), causal: *causal, dropout };
                 attention.from_places(&queries, &from, &places, &keys_values, spans)
             }
@@ -117,31 +117,26 @@ impl<'a> Memories<'a> {
         cross: &FusedCross,
         of_prompts: &Layout,
     ) -> Tensor {
-        if let Self::Absorbed { layers, mask } = self {
-            let normalised = of_prompts.spread(&network.normalise(states)); // [B, queries, D]
-            let found = layers[layer].look(network, &normalised, mask.as_ref());
-            return states + network.dropped(of_prompts.pack(&found));
-        }
-        let queries = network.factors_of_attention(states, &cross.q);
-        network.residual(states, &self.look(network, layer, &queries, of_prompts), &cross.o)
-    }
-
-    /// What `queries` `[N, heads * d_kv]` find in a layer that absorbed nothing. // as `queries`
-    fn look(&self, network: &Network, layer: usize, queries: &Tensor, of_prompts: &Layout) -> Tensor {
-        match self {
+        let found = match self {
+            Self::Absorbed { layers, mask } => {
+                let normalised = of_prompts.spread(&network.normalise(states)); // [B, queries, D]
+                let found = layers[layer].look(network, &normalised, mask.as_ref());
+                return states + network.dropped(of_prompts.pack(&found));
+            }
             Self::Fused { layers, spans } => {
+                let queries = network.factors_of_attention(states, &cross.q); // [N, heads * d_kv]
                 let Network { heads, dropout, .. } = *network;
                 let attention = Attention { heads, bias: None, causal: false, dropout };
-                attention.across(queries, &of_prompts.spans(), &layers[layer], spans)
+                attention.across(&queries, &of_prompts.spans(), &layers[layer], spans)
             }
             Self::Products { layers, mask } => {
                 let Memory { keys, values } = &layers[layer];
-                let queries = of_prompts.spread(queries); // [B, queries, heads * d_kv]
+                let queries = of_prompts.spread(&network.factors_of_attention(states, &cross.q)); // [B, queries, heads * d_kv]
                 let bias = mask.map_or(&[][..], std::slice::from_ref);
                 of_prompts.pack(&network.look_up(&network.by_head(&queries, 1), keys, values, bias))
             }
-            Self::Absorbed { .. } => unreachable!("looked at by `attend`"),
-        }
+        };
+        network.residual(states, &found, &cross.o)
     }
 }
 
