@@ -1,35 +1,36 @@
 //! The numbers of a tensor, without a copy.
 #![allow(unsafe_code)]
 
+use crate::number::Number;
 use std::ops::Range;
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
 /// Rows of numbers, some distance apart.
 #[derive(Clone, Copy)]
-pub struct Rows<'a> {
-    numbers: &'a [f32],
+pub struct Rows<'a, N = f32> {
+    numbers: &'a [N],
     stride: usize,
     width: usize,
 }
 
 /// Some columns of some rows that follow one another.
 #[derive(Clone, Copy)]
-pub struct Block<'a> {
-    numbers: &'a [f32],
+pub struct Block<'a, N = f32> {
+    numbers: &'a [N],
     stride: usize,
     width: usize,
     /// Rows.
     pub count: usize,
 }
 
-impl<'a> Rows<'a> {
-    /// The rows of `[N, W]` float32 on the processor, each in one piece.
+impl<'a, N: Number> Rows<'a, N> {
+    /// The rows of `[N, W]` numbers of this kind on the processor, each in one piece.
     pub fn of(tensor: &'a Tensor) -> Self {
         let (size, strides) = (tensor.size(), tensor.stride());
         assert_eq!(
             (tensor.kind(), tensor.device(), size.len()),
-            (Kind::Float, Device::Cpu, 2),
-            "[N, W] float32 is read"
+            (N::KIND, Device::Cpu, 2),
+            "[N, W] of another kind is read"
         );
         assert!(strides[1] == 1 || size[1] == 1, "a row is in one piece");
         let stride = strides[0] as usize;
@@ -39,7 +40,7 @@ impl<'a> Rows<'a> {
         }
         // SAFETY: the first and the last number of the tensor are `length - 1` apart in one allocation, which `tensor`
         // keeps alive; nothing is written to it in a call of this crate.
-        let numbers = unsafe { std::slice::from_raw_parts(tensor.data_ptr().cast::<f32>(), length) };
+        let numbers = unsafe { std::slice::from_raw_parts(tensor.data_ptr().cast::<N>(), length) };
         Self { numbers, stride, width: size[1] as usize }
     }
 
@@ -49,30 +50,30 @@ impl<'a> Rows<'a> {
     }
 
     /// All numbers of rows without gaps.
-    pub fn numbers(self) -> &'a [f32] {
+    pub fn numbers(self) -> &'a [N] {
         debug_assert_eq!(self.stride, self.width);
         self.numbers
     }
 
     /// One of `parts` equal parts of rows without gaps.
-    pub fn part(self, index: usize, parts: usize) -> &'a [f32] {
+    pub fn part(self, index: usize, parts: usize) -> &'a [N] {
         let length = self.numbers().len() / parts;
         &self.numbers[index * length..][..length]
     }
 
     /// The numbers from a row on.
-    pub fn from(self, row: usize) -> &'a [f32] {
+    pub fn from(self, row: usize) -> &'a [N] {
         &self.numbers[row * self.stride..]
     }
 
     /// `width` columns from `column` of `count` rows from `first`.
-    pub fn block(self, first: usize, count: usize, column: usize, width: usize) -> Block<'a> {
+    pub fn block(self, first: usize, count: usize, column: usize, width: usize) -> Block<'a, N> {
         let numbers = if count == 0 { &[] } else { &self.numbers[first * self.stride + column..] };
         Block { numbers, stride: self.stride, width, count }
     }
 }
 
-impl<'a> Block<'a> {
+impl<'a, N: Number> Block<'a, N> {
     /// Columns.
     pub fn width(&self) -> usize {
         self.width
@@ -85,34 +86,47 @@ impl<'a> Block<'a> {
 
     /// One row.
     #[inline]
-    pub fn row(&self, index: usize) -> &'a [f32] {
+    pub fn row(&self, index: usize) -> &'a [N] {
         &self.numbers[index * self.stride..][..self.width]
     }
 }
 
+/// All numbers of a tensor on the processor without gaps.
+pub fn numbers_of<N: Number>(tensor: &Tensor) -> &[N] {
+    assert!(tensor.kind() == N::KIND && tensor.device() == Device::Cpu && tensor.is_contiguous());
+    if tensor.numel() == 0 {
+        return &[];
+    }
+    // SAFETY: contiguous, so `numel` numbers from the first on; nothing is written to them in a call of this crate.
+    unsafe { std::slice::from_raw_parts(tensor.data_ptr().cast::<N>(), tensor.numel()) }
+}
+
 /// The numbers of a tensor that this crate has just made and nobody else has seen.
-pub fn numbers_of_new(tensor: &mut Tensor) -> &mut [f32] {
-    assert!(tensor.kind() == Kind::Float && tensor.device() == Device::Cpu && tensor.is_contiguous());
+pub fn numbers_of_new<N: Number>(tensor: &mut Tensor) -> &mut [N] {
+    assert!(tensor.kind() == N::KIND && tensor.device() == Device::Cpu && tensor.is_contiguous());
     if tensor.numel() == 0 {
         return &mut [];
     }
     // SAFETY: contiguous, so `numel` numbers from the first on; the exclusive borrow is of the only handle.
-    unsafe { std::slice::from_raw_parts_mut(tensor.data_ptr().cast::<f32>(), tensor.numel()) }
+    unsafe { std::slice::from_raw_parts_mut(tensor.data_ptr().cast::<N>(), tensor.numel()) }
 }
 
 /// The rows of a part: the first one's number, and all numbers.
-pub struct Part<'a> {
+pub struct Part<'a, N> {
     /// Number of the first row.
     pub first: usize,
     /// Numbers of all rows.
-    pub numbers: &'a mut [f32],
+    pub numbers: &'a mut [N],
 }
 
-impl Part<'_> {
+impl<N: Number> Part<'_, N> {
     /// Writes rows of `width` into those of `span`, from `column` of `stride` on.
     pub fn put(&mut self, numbers: &[f32], span: Range<usize>, column: usize, stride: usize, width: usize) {
         for (row, numbers) in span.zip(numbers.chunks_exact(width)) {
-            self.numbers[(row - self.first) * stride + column..][..width].copy_from_slice(numbers);
+            self.numbers[(row - self.first) * stride + column..][..width]
+                .iter_mut()
+                .zip(numbers)
+                .for_each(|(into, number)| *into = N::nearest(*number));
         }
     }
 }

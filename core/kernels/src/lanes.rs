@@ -3,6 +3,7 @@
 //! All functions here, in `tiles`, and what is called from them are compiled for AVX2 and FMA; [`crate::serves`] asks the
 //! processor first.
 
+use crate::number::Number;
 use std::arch::x86_64::{
     __m256, _CMP_GT_OQ, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _mm256_add_epi32, _mm256_add_ps, _mm256_and_ps,
     _mm256_castsi256_ps, _mm256_cmp_ps, _mm256_cvtps_epi32, _mm256_cvtss_f32, _mm256_fmadd_ps, _mm256_fnmadd_ps,
@@ -16,18 +17,18 @@ pub const LANES: usize = 8;
 /// The next `LANES` numbers.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-pub fn load(numbers: &[f32]) -> __m256 {
+pub fn load<N: Number>(numbers: &[N]) -> __m256 {
     let mut lanes = [0.0; LANES];
-    lanes.copy_from_slice(&numbers[..LANES]);
+    lanes.iter_mut().zip(&numbers[..LANES]).for_each(|(lane, number)| *lane = number.widened());
     bytemuck::cast(lanes)
 }
 
 /// Writes the next `LANES` numbers.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-pub fn store(numbers: &mut [f32], lanes: __m256) {
+pub fn store<N: Number>(numbers: &mut [N], lanes: __m256) {
     let lanes: [f32; LANES] = bytemuck::cast(lanes);
-    numbers[..LANES].copy_from_slice(&lanes);
+    numbers[..LANES].iter_mut().zip(lanes).for_each(|(number, lane)| *number = N::nearest(lane));
 }
 
 /// Sum of the lanes.
@@ -105,7 +106,7 @@ pub fn exponential(x: __m256) -> __m256 {
 /// `Σ left · right`.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-pub fn dot(left: &[f32], right: &[f32]) -> f32 {
+pub fn dot<L: Number, R: Number>(left: &[L], right: &[R]) -> f32 {
     let mut sums = _mm256_setzero_ps();
     for (left, right) in left.chunks_exact(LANES).zip(right.chunks_exact(LANES)) {
         sums = _mm256_fmadd_ps(load(left), load(right), sums);

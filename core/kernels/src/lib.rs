@@ -1,13 +1,16 @@
 //! What libtorch computes in many passes over memory, in one, with gradients of its own: [`attention`] over many short
-//! sequences, and the [`norm`] of rows.
+//! sequences, the [`norm`] of rows, and [`dropout`] with what stands beside it.
 //!
-//! For float32 on processors with AVX2 and FMA; each module's `serves` says whether, and elsewhere libtorch's own functions
+//! For float32 and bf16 on processors with AVX2 and FMA; each module's `serves` says whether, and elsewhere libtorch's own functions
 //! are the way. Work is done on libtorch's threads, and results are the same in every run with as many of them.
 #![warn(missing_docs)]
 
 pub mod attention;
+pub mod dropout;
 pub mod norm;
 
+#[cfg(target_arch = "x86_64")]
+mod dropping;
 #[cfg(target_arch = "x86_64")]
 mod floats;
 #[cfg(target_arch = "x86_64")]
@@ -15,9 +18,18 @@ mod lanes;
 #[cfg(target_arch = "x86_64")]
 mod node;
 #[cfg(target_arch = "x86_64")]
+mod number;
+#[cfg(target_arch = "x86_64")]
 mod threads;
 #[cfg(target_arch = "x86_64")]
 mod tiles;
+
+use tch::Kind;
+
+/// Whether such numbers are read and written.
+fn reads(kind: Kind) -> bool {
+    matches!(kind, Kind::Float | Kind::BFloat16)
+}
 
 fn processor_serves() -> bool {
     #[cfg(target_arch = "x86_64")]

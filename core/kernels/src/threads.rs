@@ -12,6 +12,9 @@ unsafe extern "C" {
     fn prorl_run(count: i64, context: *mut c_void, job: extern "C" fn(*mut c_void, i64)) -> i32;
 }
 
+/// Numbers that are worth a thread.
+const WORTH_A_THREAD: usize = 32_768;
+
 type Outcome<R> = Result<R, Box<dyn Any + Send>>;
 
 /// A job, then how it ended.
@@ -24,6 +27,12 @@ struct Slot<J, R> {
 struct Work<'a, J, R> {
     slots: Vec<Mutex<Slot<J, R>>>,
     each: &'a (dyn Fn(J) -> R + Sync),
+}
+
+/// Rows of a part where libtorch's threads share `numbers` numbers in rows of `width`.
+pub fn share(numbers: usize, width: usize) -> usize {
+    let parts = (tch::get_num_threads().max(1) as usize).min(numbers / WORTH_A_THREAD).max(1);
+    numbers.div_ceil(width).div_ceil(parts).max(1)
 }
 
 /// Does every job, on as many of libtorch's threads as there are jobs and it has; results in the jobs' order.

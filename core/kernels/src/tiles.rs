@@ -1,6 +1,7 @@
 //! Small products in registers: tiles of 6 × 16 results, which fill 12 of the 16 registers of AVX2.
 
 use crate::lanes::{LANES, load, store};
+use crate::number::Number;
 use std::arch::x86_64::{_mm256_add_ps, _mm256_fmadd_ps, _mm256_mul_ps, _mm256_set1_ps, _mm256_setzero_ps};
 
 /// Rows of a tile.
@@ -20,13 +21,13 @@ pub struct Columns<'a> {
 /// rows of `into` are `stride` apart, and the first `high` are written.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-pub fn rows_times(
+pub fn rows_times<N: Number>(
     left: &[&[f32]; HIGH],
     count: usize,
     right: Columns<'_>,
     scale: &[f32; HIGH],
     high: usize,
-    into: &mut [f32],
+    into: &mut [N],
     stride: usize,
 ) {
     let [a, b, c, d, e, f] = *left;

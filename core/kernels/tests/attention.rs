@@ -159,6 +159,35 @@ fn some_positions_find_what_they_find_among_all() {
     }
 }
 
+/// Of bf16 factors, what is found and the gradients are those of the same numbers in float32, rounded.
+#[test]
+fn bf16_factors_are_read_as_they_are() {
+    let Some(_alone) = generator(7) else { return };
+    let (from, to) = (Spans::packed(&[30, 1, 13, 0, 70]), Spans::packed(&[20, 41, 13, 5, 9]));
+    let (heads, inner) = (2, 64);
+    let bias = leaf(&[heads, 70, 41]);
+    let leaves = [leaf(&[from.rows() as i64, inner]), leaf(&[to.rows() as i64, 2 * inner])];
+    let rounded = leaves.each_ref().map(|leaf| leaf.to_kind(Kind::BFloat16));
+    let seed = Tensor::randn([from.rows() as i64, inner], (Kind::BFloat16, Device::Cpu));
+    let run = |kind: Kind, causal: bool| {
+        let attention = Attention { heads, bias: Some(&bias), causal, dropout: 0.0 };
+        let [queries, others] = rounded.each_ref().map(|factor| factor.to_kind(kind));
+        let found = attention.across(&queries, &from, &others, &to);
+        assert_eq!(found.kind(), kind);
+        let inputs = [&leaves[0], &leaves[1], &bias];
+        let loss = (&found * seed.to_kind(kind)).sum(Kind::Float);
+        let gradients = Tensor::run_backward(&[loss], &inputs, true, false);
+        [found.to_kind(Kind::Float)].into_iter().chain(gradients).collect::<Vec<_>>()
+    };
+    for causal in [true, false] {
+        let (ours, theirs) = (run(Kind::BFloat16, causal), run(Kind::Float, causal));
+        assert_eq!(ours[0], theirs[0].to_kind(Kind::BFloat16).to_kind(Kind::Float));
+        for (ours, theirs) in ours[1..].iter().zip(&theirs[1..]) {
+            assert!(off(ours, theirs) < 0.01, "off by {}", off(ours, theirs));
+        }
+    }
+}
+
 #[test]
 fn large_and_equal_scores_are_no_trouble() {
     let Some(_alone) = generator(4) else { return };

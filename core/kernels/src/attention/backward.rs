@@ -6,6 +6,7 @@
 use super::sequence::{BLOCK, Sequence, biased, gather, six, turn};
 use crate::floats::Block;
 use crate::lanes::{LANES, dot, exponential, load, store};
+use crate::number::Number;
 use crate::tiles::{Columns, HIGH, WIDE, add_columns_times, rows_times};
 use std::arch::x86_64::{_mm256_add_ps, _mm256_mul_ps, _mm256_set1_ps, _mm256_sub_ps};
 use std::ops::Range;
@@ -28,9 +29,9 @@ pub struct Backward {
 }
 
 /// What is known of a sequence's result.
-pub struct Known<'a> {
-    pub found: Block<'a>,    // [queries, heads * width]
-    pub of_found: Block<'a>, // [queries, heads * width]
+pub struct Known<'a, N> {
+    pub found: Block<'a, N>,    // [queries, heads * width]
+    pub of_found: Block<'a, N>, // [queries, heads * width]
     /// Largest score and one over the sum of exponentials.
     pub normalisers: &'a [f32], // [queries, heads, 2]
 }
@@ -46,11 +47,11 @@ struct Place {
 /// Writes the gradient of the queries to rows of `stride`, head by head; leaves those of keys and values in the room, with
 /// as many rows a head as scores have columns; and adds that of the bias to `of_bias`, laid out as the bias.
 #[target_feature(enable = "avx2,fma")]
-pub fn pass(
-    mut sequence: Sequence<'_>,
-    known: &Known<'_>,
+pub fn pass<N: Number>(
+    mut sequence: Sequence<'_, N>,
+    known: &Known<'_, N>,
     room: &mut Backward,
-    of_queries: &mut [f32],
+    of_queries: &mut [N],
     stride: usize,
     of_bias: &mut [f32],
 ) {
@@ -89,7 +90,12 @@ pub fn pass(
 /// Scores, and products of the gradient with the values, of up to six of the block's queries. // [HIGH, step]
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-fn score(sequence: &Sequence<'_>, room: &mut Backward, Place { head, first, count }: Place, rows: Range<usize>) {
+fn score<N: Number>(
+    sequence: &Sequence<'_, N>,
+    room: &mut Backward,
+    Place { head, first, count }: Place,
+    rows: Range<usize>,
+) {
     let (width, step) = (sequence.width, sequence.step());
     let queries = six(&room.queries[head * count * width..], rows.start, count, width);
     let of_found = six(&room.of_found[head * count * width..], rows.start, count, width);
@@ -106,9 +112,9 @@ fn score(sequence: &Sequence<'_>, room: &mut Backward, Place { head, first, coun
 /// A query's scores become its probabilities, and products of its gradient with the values become the scores' gradient.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-fn weigh(
-    sequence: &mut Sequence<'_>,
-    known: &Known<'_>,
+fn weigh<N: Number>(
+    sequence: &mut Sequence<'_, N>,
+    known: &Known<'_, N>,
     room: &mut Backward,
     Place { head, first, .. }: Place,
     end: usize,
@@ -153,12 +159,12 @@ fn weigh(
 /// `∂q = ∂s k` of up to six of the block's queries.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-fn put_of_queries(
-    sequence: &Sequence<'_>,
+fn put_of_queries<N: Number>(
+    sequence: &Sequence<'_, N>,
     room: &Backward,
     Place { head, first, count }: Place,
     rows: Range<usize>,
-    into: &mut [f32],
+    into: &mut [N],
     stride: usize,
 ) {
     let (width, step) = (sequence.width, sequence.step());
@@ -174,7 +180,11 @@ fn put_of_queries(
 /// Adds a block's part of `∂v = pᵀ g` and `∂k = ∂sᵀ q`, six keys at a time.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-fn add_of_keys_and_values(sequence: &Sequence<'_>, room: &mut Backward, Place { head, first, count }: Place) {
+fn add_of_keys_and_values<N: Number>(
+    sequence: &Sequence<'_, N>,
+    room: &mut Backward,
+    Place { head, first, count }: Place,
+) {
     let (width, step) = (sequence.width, sequence.step());
     let queries = head * count * width..(head + 1) * count * width;
     let (of_found, queries) = (&room.of_found[queries.clone()], &room.queries[queries]);

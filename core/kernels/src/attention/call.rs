@@ -1,8 +1,8 @@
 //! A call: checked, computed, and given its place in libtorch's graph.
 
-use super::dropping::Dropping;
 use super::whole::{Found, Gradients, Plan, Whole};
 use super::{Attention, Spans, serves};
+use crate::dropping::Dropping;
 use crate::node::attach;
 use crate::tiles::WIDE;
 use std::ops::Range;
@@ -24,6 +24,7 @@ impl Attention<'_> {
             "`serves` says no to {queries:?} of {} heads",
             self.heads
         );
+        assert_eq!(queries.kind(), others.kind(), "kinds of queries and of keys");
         assert_eq!(queries.size()[0] as usize, from.rows(), "rows of queries, and of their sequences");
         assert_eq!(others.size()[0] as usize, to.rows(), "rows of keys, and of their sequences");
         assert_eq!(from.len(), to.len(), "sequences of queries and of keys");

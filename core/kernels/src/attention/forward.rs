@@ -2,6 +2,7 @@
 
 use super::sequence::{BLOCK, Sequence, biased, gather, six, turn};
 use crate::lanes::{LANES, exponential, largest, load, store, sum};
+use crate::number::Number;
 use crate::tiles::{Columns, HIGH, WIDE, rows_times};
 use std::arch::x86_64::{_mm256_add_ps, _mm256_max_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_sub_ps};
 use std::ops::Range;
@@ -20,7 +21,7 @@ pub struct Forward {
 /// Writes what every head finds, `[queries, heads * width]`, and the two numbers that make a query's scores probabilities:
 /// the largest score, and one over the sum of exponentials of the scores less it, `[queries, heads, 2]`.
 #[target_feature(enable = "avx2,fma")]
-pub fn pass(mut sequence: Sequence<'_>, room: &mut Forward, found: &mut [f32], normalisers: &mut [f32]) {
+pub fn pass<N: Number>(mut sequence: Sequence<'_, N>, room: &mut Forward, found: &mut [N], normalisers: &mut [f32]) {
     let (heads, width, step) = (sequence.heads, sequence.width, sequence.step());
     let padded = sequence.keys.count.next_multiple_of(WIDE);
     gather(sequence.keys, width, padded, &mut room.rows);
@@ -50,8 +51,8 @@ pub fn pass(mut sequence: Sequence<'_>, room: &mut Forward, found: &mut [f32], n
 /// Leaves exponentials of the scores of some of the block's queries in the room; gives one over their sums.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-fn weigh(
-    sequence: &mut Sequence<'_>,
+fn weigh<N: Number>(
+    sequence: &mut Sequence<'_, N>,
     room: &mut Forward,
     head: usize,
     first: usize,

@@ -5,7 +5,8 @@
 //! memory in between. Here sequences lie side by side, each as long as it is, a causal head computes what lies before its
 //! queries only, and what the backward pass keeps is two numbers a query and head.
 //!
-//! The numbers are those of `softmax(q kᵀ + bias) v` up to the rounding of float32.
+//! The numbers are those of `softmax(q kᵀ + bias) v` up to the rounding of float32. Of bf16 factors, results and gradients
+//! are bf16 again, and all between them is float32.
 
 mod spans;
 
@@ -13,8 +14,6 @@ mod spans;
 mod backward;
 #[cfg(target_arch = "x86_64")]
 mod call;
-#[cfg(target_arch = "x86_64")]
-mod dropping;
 #[cfg(target_arch = "x86_64")]
 mod forward;
 #[cfg(target_arch = "x86_64")]
@@ -42,10 +41,10 @@ pub struct Attention<'a> {
     pub dropout: f64,
 }
 
-/// Whether attention is served for such factors: float32 on a processor with AVX2 and FMA, and heads of a multiple of 16
-/// numbers.
+/// Whether attention is served for such factors: float32 or bf16 on a processor with AVX2 and FMA, and heads of a multiple
+/// of 16 numbers.
 pub fn serves(device: Device, kind: Kind, width: i64) -> bool {
-    device == Device::Cpu && kind == Kind::Float && width % 16 == 0 && crate::processor_serves()
+    device == Device::Cpu && crate::reads(kind) && width % 16 == 0 && crate::processor_serves()
 }
 
 impl Attention<'_> {

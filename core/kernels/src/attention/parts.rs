@@ -27,7 +27,7 @@ pub fn parts(from: &Spans, to: &Spans, width: usize, threads: usize) -> Vec<Rang
 }
 
 /// Cuts rows of `width` as the sequences are cut.
-pub fn split<'a>(mut numbers: &'a mut [f32], width: usize, spans: &Spans, parts: &[Range<usize>]) -> Vec<Part<'a>> {
+pub fn split<'a, N>(mut numbers: &'a mut [N], width: usize, spans: &Spans, parts: &[Range<usize>]) -> Vec<Part<'a, N>> {
     let cut = parts.iter().map(|part| {
         let (first, end) = (spans.boundary(part.start), spans.boundary(part.end.max(1)));
         let (here, rest) = std::mem::take(&mut numbers).split_at_mut((end - first) * width);

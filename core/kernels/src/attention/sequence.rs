@@ -1,8 +1,9 @@
 //! One sequence of queries with its keys and values, and how their numbers are laid out for the passes.
 
-use super::dropping::Decisions;
+use crate::dropping::Decisions;
 use crate::floats::{Block, Rows};
 use crate::lanes::{LANES, load, store, transposed};
+use crate::number::Number;
 use crate::tiles::{HIGH, WIDE};
 use std::arch::x86_64::{__m256, _mm256_add_ps};
 
@@ -10,10 +11,10 @@ use std::arch::x86_64::{__m256, _mm256_add_ps};
 pub const BLOCK: usize = 8 * HIGH;
 
 /// What looks and what is seen; heads lie side by side in every row.
-pub struct Sequence<'a> {
-    pub queries: Block<'a>, // [queries, heads * width]
-    pub keys: Block<'a>,    // [keys, heads * width]
-    pub values: Block<'a>,  // [keys, heads * width]
+pub struct Sequence<'a, N> {
+    pub queries: Block<'a, N>, // [queries, heads * width]
+    pub keys: Block<'a, N>,    // [keys, heads * width]
+    pub values: Block<'a, N>,  // [keys, heads * width]
     pub heads: usize,
     pub width: usize,
     /// Added to the scores, with room for whole tiles. // [heads * T, step]
@@ -26,7 +27,7 @@ pub struct Sequence<'a> {
     pub decisions: Vec<Decisions>,
 }
 
-impl<'a> Sequence<'a> {
+impl<'a, N: Number> Sequence<'a, N> {
     /// Where a query is.
     pub fn place(&self, query: usize) -> usize {
         self.places.map_or(query, |places| places[query])
@@ -70,12 +71,12 @@ impl<'a> Sequence<'a> {
 
 /// Rows head by head, in one run over them, with zeros up to `padded` rows. // [heads, padded, width]
 #[target_feature(enable = "avx2,fma")]
-pub fn gather(block: Block<'_>, width: usize, padded: usize, into: &mut Vec<f32>) {
+pub fn gather<N: Number>(block: Block<'_, N>, width: usize, padded: usize, into: &mut Vec<f32>) {
     into.resize(block.width() * padded, 0.0);
     for index in 0..block.count {
         for (head, row) in block.row(index).chunks_exact(width).enumerate() {
             let into = &mut into[(head * padded + index) * width..][..width];
-            row.chunks_exact(LANES).zip(into.chunks_exact_mut(LANES)).for_each(|(row, into)| into.copy_from_slice(row));
+            row.chunks_exact(LANES).zip(into.chunks_exact_mut(LANES)).for_each(|(row, into)| store(into, load(row)));
         }
     }
     for head in into.chunks_exact_mut(padded * width) {

@@ -2,13 +2,15 @@
 #![allow(unsafe_code)]
 
 use super::backward::{self, Backward, Known};
-use super::dropping::Dropping;
 use super::forward::{self, Forward};
 use super::parts::{parts, split};
 use super::sequence::Sequence;
 use super::spans::Spans;
+use crate::dropping::Dropping;
 use crate::floats::{Part, Rows, numbers_of_new};
+use crate::number::Number;
 use crate::threads::run;
+use half::bf16;
 use std::ops::Range;
 use tch::{Device, Kind, Tensor};
 
@@ -53,22 +55,22 @@ pub struct Gradients {
 }
 
 /// Tensors' numbers.
-struct View<'a> {
+struct View<'a, N> {
     plan: &'a Plan,
-    queries: Rows<'a>,
-    others: Rows<'a>,
+    queries: Rows<'a, N>,
+    others: Rows<'a, N>,
     bias: Option<Rows<'a>>,
 }
 
 impl Plan {
     /// Room for rows of `width`: zeros where not every row belongs to a sequence.
-    fn blank(&self, spans: &Spans, width: usize) -> Tensor {
+    fn blank(&self, spans: &Spans, width: usize, kind: Kind) -> Tensor {
         let size = [spans.rows() as i64, width as i64];
         let covered = (0..spans.len()).filter(|&it| !self.skips(it)).map(|it| spans.of(it).len()).sum::<usize>();
         if covered == spans.rows() {
-            return Tensor::empty(size, (Kind::Float, Device::Cpu));
+            return Tensor::empty(size, (kind, Device::Cpu));
         }
-        Tensor::zeros(size, (Kind::Float, Device::Cpu))
+        Tensor::zeros(size, (kind, Device::Cpu))
     }
 
     /// Whether nothing looks or nothing is to be seen.
@@ -84,10 +86,23 @@ impl Plan {
 impl Whole {
     /// What queries find.
     pub fn forward(&self) -> Found {
+        if self.queries.kind() == Kind::BFloat16 { self.forward_of::<bf16>() } else { self.forward_of::<f32>() }
+    }
+
+    /// Gradients from the gradient of what was found, `[N, heads * width]`, in the kind of the factors.
+    pub fn backward(&self, known: &Found, of_found: &Tensor, wants_bias: bool) -> Gradients {
+        if self.queries.kind() == Kind::BFloat16 {
+            self.backward_of::<bf16>(known, of_found, wants_bias)
+        } else {
+            self.backward_of::<f32>(known, of_found, wants_bias)
+        }
+    }
+
+    fn forward_of<N: Number>(&self) -> Found {
         let plan = &self.plan;
-        let mut found = plan.blank(&plan.from, plan.heads * plan.width);
-        let mut normalisers = plan.blank(&plan.from, 2 * plan.heads);
-        let (parts, view) = (plan.parts(), self.view());
+        let mut found = plan.blank(&plan.from, plan.heads * plan.width, N::KIND);
+        let mut normalisers = plan.blank(&plan.from, 2 * plan.heads, Kind::Float);
+        let (parts, view) = (plan.parts(), self.view::<N>());
         let of_found = split(numbers_of_new(&mut found), plan.heads * plan.width, &plan.from, &parts);
         let of_normalisers = split(numbers_of_new(&mut normalisers), 2 * plan.heads, &plan.from, &parts);
         let jobs: Vec<_> = parts.into_iter().zip(of_found.into_iter().zip(of_normalisers)).collect();
@@ -98,13 +113,12 @@ impl Whole {
         Found { found, normalisers }
     }
 
-    /// Gradients from the gradient of what was found, `[N, heads * width]` float32.
-    pub fn backward(&self, known: &Found, of_found: &Tensor, wants_bias: bool) -> Gradients {
+    fn backward_of<N: Number>(&self, known: &Found, of_found: &Tensor, wants_bias: bool) -> Gradients {
         let plan = &self.plan;
-        let (parts, view) = (plan.parts(), self.view());
+        let (parts, view) = (plan.parts(), self.view::<N>());
         let width = |tensor: &Tensor| tensor.size()[1] as usize;
-        let mut of_queries = plan.blank(&plan.from, width(&self.queries));
-        let mut of_others = (!plan.joined).then(|| plan.blank(&plan.to, width(&self.others)));
+        let mut of_queries = plan.blank(&plan.from, width(&self.queries), N::KIND);
+        let mut of_others = (!plan.joined).then(|| plan.blank(&plan.to, width(&self.others), N::KIND));
         let queries = split(numbers_of_new(&mut of_queries), width(&self.queries), &plan.from, &parts);
         let others = of_others
             .as_mut()
@@ -115,7 +129,7 @@ impl Whole {
         let (found, of_found, normalisers) = (Rows::of(&known.found), Rows::of(of_found), Rows::of(&known.normalisers));
         let mut sums = run(jobs, |(part, queries, others)| {
             // SAFETY: as above.
-            unsafe { view.backward_part(part, [found, of_found, normalisers], (queries, others), wants_bias) }
+            unsafe { view.backward_part(part, ([found, of_found], normalisers), (queries, others), wants_bias) }
         });
         let of_bias = self.bias.as_ref().filter(|_| wants_bias).map(|bias| {
             let rest = sums.split_off(1);
@@ -128,7 +142,7 @@ impl Whole {
         Gradients { of_queries, of_others, of_bias }
     }
 
-    fn view(&self) -> View<'_> {
+    fn view<N: Number>(&self) -> View<'_, N> {
         View {
             plan: &self.plan,
             queries: Rows::of(&self.queries),
@@ -138,12 +152,12 @@ impl Whole {
     }
 }
 
-impl<'a> View<'a> {
-    fn sequence(&self, sequence: usize) -> Sequence<'a> {
+impl<'a, N: Number> View<'a, N> {
+    fn sequence(&self, sequence: usize) -> Sequence<'a, N> {
         let Plan { from, to, heads, width, columns, causal, places, dropping, .. } = self.plan;
         let (from, to) = (from.of(sequence), to.of(sequence));
         let block =
-            |rows: Rows<'a>, span: &Range<usize>, column| rows.block(span.start, span.len(), column, heads * width);
+            |rows: Rows<'a, N>, span: &Range<usize>, column| rows.block(span.start, span.len(), column, heads * width);
         Sequence {
             queries: block(self.queries, &from, columns[0]),
             keys: block(self.others, &to, columns[1]),
@@ -153,13 +167,14 @@ impl<'a> View<'a> {
             bias: self.bias,
             causal: *causal,
             places: places.as_ref().map(|places| &places[from.clone()]),
-            decisions: dropping
-                .map_or_else(Vec::new, |dropping| (0..*heads).map(|head| dropping.decisions(sequence, head)).collect()),
+            decisions: dropping.map_or_else(Vec::new, |dropping| {
+                (0..*heads).map(|head| dropping.decisions(((sequence as u64) << 16) | head as u64)).collect()
+            }),
         }
     }
 
     #[target_feature(enable = "avx2,fma")]
-    fn forward_part(&self, sequences: Range<usize>, found: Part<'_>, normalisers: &mut [f32]) {
+    fn forward_part(&self, sequences: Range<usize>, found: Part<'_, N>, normalisers: &mut [f32]) {
         let Plan { heads, width, from, .. } = self.plan;
         let mut room = Forward::default();
         for sequence in sequences.filter(|&it| !self.plan.skips(it)) {
@@ -173,8 +188,8 @@ impl<'a> View<'a> {
     fn backward_part(
         &self,
         sequences: Range<usize>,
-        [found, of_found, normalisers]: [Rows<'_>; 3],
-        (mut of_queries, mut of_others): (Part<'_>, Option<Part<'_>>),
+        ([found, of_found], normalisers): ([Rows<'_, N>; 2], Rows<'_>),
+        (mut of_queries, mut of_others): (Part<'_, N>, Option<Part<'_, N>>),
         wants_bias: bool,
     ) -> Vec<f32> {
         let Plan { heads, width, from, to, columns, .. } = self.plan;

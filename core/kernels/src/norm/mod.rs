@@ -9,25 +9,25 @@ use tch::{Device, Kind, Tensor};
 
 /// Whether such rows are served: float32 on a processor with AVX2 and FMA, of a multiple of 8 numbers.
 pub fn serves(device: Device, kind: Kind, width: i64) -> bool {
-    device == Device::Cpu && kind == Kind::Float && width % 8 == 0 && crate::processor_serves()
+    device == Device::Cpu && kind == Kind::Float && width > 0 && width % 8 == 0 && crate::processor_serves()
 }
 
 /// `x / sqrt(mean(x²) + epsilon)` of every row (Zhang and Sennrich, "Root Mean Square Layer Normalization", arXiv
-/// 1910.07467, equation 4, without gain), differentiable. // [N, D] to [N, D]
+/// 1910.07467, equation 4, without gain), differentiable, in a kind: float32, or bf16 for a factor of a product.
+/// // [N, D] to [N, D]
 ///
 /// # Panics
-/// The shape is another, or [`serves`] says no.
-pub fn root_mean_square(x: &Tensor, epsilon: f64) -> Tensor {
+/// The shape or the kind is another, or [`serves`] says no.
+pub fn root_mean_square(x: &Tensor, epsilon: f64, kind: Kind) -> Tensor {
     let size = x.size();
     assert!(size.len() == 2 && serves(x.device(), x.kind(), size[1]), "`serves` says no to {x:?}");
-    over_root_mean_square(x, epsilon)
+    assert!(crate::reads(kind), "{kind:?} is not served");
+    over_root_mean_square(x, epsilon, kind)
 }
 
 #[cfg(target_arch = "x86_64")]
-fn over_root_mean_square(x: &Tensor, epsilon: f64) -> Tensor {
-    let rows = x.detach().contiguous();
-    let (mut normal, mut scales) = (rows.empty_like(), Tensor::empty([rows.size()[0], 1], (Kind::Float, Device::Cpu)));
-    passes::forward(&rows, epsilon as f32, &mut normal, &mut scales);
+fn over_root_mean_square(x: &Tensor, epsilon: f64, kind: Kind) -> Tensor {
+    let (normal, scales) = passes::forward(&x.detach().contiguous(), epsilon as f32, kind);
     let kept = normal.detach();
     crate::node::attach(&normal, &[x], move |of_normal| {
         vec![Some(passes::backward(&kept, &scales, &of_normal.contiguous()))]
@@ -36,6 +36,6 @@ fn over_root_mean_square(x: &Tensor, epsilon: f64) -> Tensor {
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn over_root_mean_square(_: &Tensor, _: f64) -> Tensor {
+fn over_root_mean_square(_: &Tensor, _: f64, _: Kind) -> Tensor {
     unreachable!("`serves` says no on this processor")
 }

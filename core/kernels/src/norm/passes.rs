@@ -1,36 +1,37 @@
 //! The passes, in rows shared out among libtorch's threads.
 #![allow(unsafe_code)]
 
-use crate::floats::{Rows, numbers_of_new};
+use crate::floats::{numbers_of, numbers_of_new};
 use crate::lanes::{LANES, dot, load, store};
-use crate::threads::run;
+use crate::number::Number;
+use crate::threads::{run, share};
+use half::bf16;
 use std::arch::x86_64::{_mm256_fnmadd_ps, _mm256_mul_ps, _mm256_set1_ps};
-use tch::Tensor;
+use tch::{Device, Kind, Tensor};
 
-/// Numbers that are worth a thread.
-const WORTH_A_THREAD: usize = 32_768;
-
-/// Rows of a part where libtorch's threads share `numbers` numbers in rows of `width`.
-fn share(numbers: usize, width: usize) -> usize {
-    let parts = (tch::get_num_threads().max(1) as usize).min(numbers / WORTH_A_THREAD).max(1);
-    (numbers / width).div_ceil(parts).max(1)
+/// Rows over their root mean square, in a kind `[N, D]`, and one over that `[N]`.
+pub fn forward(x: &Tensor, epsilon: f32, kind: Kind) -> (Tensor, Tensor) {
+    if kind == Kind::Float { forward_as::<f32>(x, epsilon) } else { forward_as::<bf16>(x, epsilon) }
 }
 
-/// Rows over their root mean square into `normal`, and one over that into `scales` `[N, 1]`. // [N, D]
-pub fn forward(x: &Tensor, epsilon: f32, normal: &mut Tensor, scales: &mut Tensor) {
-    let x = Rows::of(x);
-    let rows = share(x.numbers().len(), x.width());
-    let parts = x.numbers().chunks(rows * x.width()).zip(numbers_of_new(normal).chunks_mut(rows * x.width()));
-    let parts = parts.zip(numbers_of_new(scales).chunks_mut(rows)).collect();
-    run(parts, |((x_part, normal), scales)| {
+fn forward_as<N: Number>(x: &Tensor, epsilon: f32) -> (Tensor, Tensor) {
+    let size = x.size();
+    let mut normal = Tensor::empty(&size, (N::KIND, Device::Cpu));
+    let mut scales = Tensor::empty([size[0]], (Kind::Float, Device::Cpu));
+    let (width, x) = (size[1] as usize, numbers_of::<f32>(x));
+    let rows = share(x.len(), width);
+    let parts = x.chunks(rows * width).zip(numbers_of_new::<N>(&mut normal).chunks_mut(rows * width));
+    let parts = parts.zip(numbers_of_new(&mut scales).chunks_mut(rows)).collect();
+    run(parts, |((x, normal), scales)| {
         // SAFETY: the processor has AVX2 and FMA, as `serves` found.
-        unsafe { normalise(x_part, x.width(), epsilon, normal, scales) }
+        unsafe { normalise(x, width, epsilon, normal, scales) }
     });
+    (normal, scales)
 }
 
 /// Every row over its root mean square, and one over that.
 #[target_feature(enable = "avx2,fma")]
-fn normalise(x: &[f32], width: usize, epsilon: f32, normal: &mut [f32], scales: &mut [f32]) {
+fn normalise<N: Number>(x: &[f32], width: usize, epsilon: f32, normal: &mut [N], scales: &mut [f32]) {
     for ((x, normal), scale) in x.chunks_exact(width).zip(normal.chunks_exact_mut(width)).zip(scales) {
         *scale = 1.0 / (dot(x, x) / width as f32 + epsilon).sqrt();
         let factor = _mm256_set1_ps(*scale);
@@ -40,14 +41,22 @@ fn normalise(x: &[f32], width: usize, epsilon: f32, normal: &mut [f32], scales: 
     }
 }
 
-/// With n = x s: `∂x = s (g - n mean(g n))`. // [N, D]
+/// With n = x s: `∂x = s (g - n mean(g n))`; n and g are of the same kind, the rest is float32. // [N, D]
 pub fn backward(normal: &Tensor, scales: &Tensor, of_normal: &Tensor) -> Tensor {
-    let mut of_x = normal.empty_like();
-    let (normal, scales, of_normal) = (Rows::of(normal), Rows::of(scales), Rows::of(of_normal));
-    let width = normal.width();
-    let rows = share(normal.numbers().len(), width);
-    let parts = normal.numbers().chunks(rows * width).zip(of_normal.numbers().chunks(rows * width));
-    let parts = parts.zip(scales.numbers().chunks(rows)).zip(numbers_of_new(&mut of_x).chunks_mut(rows * width));
+    if normal.kind() == Kind::Float {
+        backward_as::<f32>(normal, scales, of_normal)
+    } else {
+        backward_as::<bf16>(normal, scales, of_normal)
+    }
+}
+
+fn backward_as<N: Number>(normal: &Tensor, scales: &Tensor, of_normal: &Tensor) -> Tensor {
+    let size = normal.size();
+    let mut of_x = Tensor::empty(&size, (Kind::Float, Device::Cpu));
+    let (width, numbers) = (size[1] as usize, numbers_of::<N>(normal));
+    let rows = share(numbers.len(), width);
+    let parts = numbers.chunks(rows * width).zip(numbers_of::<N>(of_normal).chunks(rows * width));
+    let parts = parts.zip(numbers_of(scales).chunks(rows)).zip(numbers_of_new(&mut of_x).chunks_mut(rows * width));
     run(parts.collect(), |(((normal, of_normal), scales), of_x)| {
         // SAFETY: as above.
         unsafe { of_rows(normal, of_normal, scales, width, of_x) }
@@ -56,7 +65,7 @@ pub fn backward(normal: &Tensor, scales: &Tensor, of_normal: &Tensor) -> Tensor 
 }
 
 #[target_feature(enable = "avx2,fma")]
-fn of_rows(normal: &[f32], of_normal: &[f32], scales: &[f32], width: usize, of_x: &mut [f32]) {
+fn of_rows<N: Number>(normal: &[N], of_normal: &[N], scales: &[f32], width: usize, of_x: &mut [f32]) {
     let rows = normal.chunks_exact(width).zip(of_normal.chunks_exact(width)).zip(of_x.chunks_exact_mut(width));
     for (((normal, of_normal), of_x), scale) in rows.zip(scales) {
         let (common, scale) = (_mm256_set1_ps(dot(normal, of_normal) / width as f32), _mm256_set1_ps(*scale));

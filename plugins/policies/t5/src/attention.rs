@@ -54,7 +54,7 @@ impl Network {
     /// `x / sqrt(mean(x²) + eps)`; the norm's weight is part of the next product. // [N, D]
     pub fn normalise(&self, states: &Tensor) -> Tensor {
         if norm::serves(states.device(), states.kind(), self.d_model) {
-            return norm::root_mean_square(states, self.eps);
+            return norm::root_mean_square(states, self.eps, Kind::Float);
         }
         // A norm's backward pass would look for zeros.
         let mean_square = Tensor::linalg_vecdot(states, states, -1) / self.d_model as f64; // [N]
