@@ -3,8 +3,8 @@
 use crate::fused::FusedBlock;
 use crate::layout::WORTH_PACKING;
 use crate::precision::Factors;
-use prorl_kernels::norm;
-use prorl_sdk::dropout::dropout;
+use prorl_kernels::{dropout, norm};
+use prorl_sdk::dropout::dropout as any_dropout;
 use tch::{Kind, Tensor};
 
 /// Sizes and switches of the network in one call.
@@ -16,7 +16,7 @@ pub struct Network {
     pub eps: f64,
     /// How the factors of products with weights are kept.
     pub factors: Factors,
-    /// Kind of attention's own products.
+    /// Kind of the factors of attention's own products.
     pub attention: Kind,
     /// Whether products read them where they lie.
     pub reads_strides: bool,
@@ -61,9 +61,17 @@ impl Network {
         states * (mean_square + self.eps).rsqrt().unsqueeze(-1)
     }
 
-    /// Queries, or queries, keys and values, of states: factors of attention's products. // [N, out]
+    /// The same as a factor of a product with weights. // [N, D]
+    pub fn factor(&self, states: &Tensor) -> Tensor {
+        if self.factors == Factors::Bf16 && norm::serves(states.device(), states.kind(), self.d_model) {
+            return norm::root_mean_square(states, self.eps, Kind::BFloat16);
+        }
+        self.factors.of(&self.normalise(states))
+    }
+
+    /// Queries, or queries, keys and values, of states. // [N, out]
     pub fn factors_of_attention(&self, states: &Tensor, weight: &Tensor) -> Tensor {
-        self.projected(&self.normalise(states), weight)
+        self.projected(&self.factor(states), weight)
     }
 
     /// The same from either source: of many tokens, those of the vocabulary are looked up. // [N, out]
@@ -71,7 +79,9 @@ impl Network {
         match source {
             Source::States(states) => self.factors_of_attention(states, weight),
             Source::Tokens { embedding, tokens } => {
-                Tensor::embedding(&self.factors_of_attention(embedding, weight), tokens, -1, false, false)
+                // Gradients of equal tokens are summed in the kind that is looked up.
+                let rows = self.factors_of_attention(embedding, weight).to_kind(self.attention);
+                Tensor::embedding(&rows, tokens, -1, false, false)
             }
         }
     }
@@ -83,26 +93,39 @@ impl Network {
 
     /// The same of states that are normalised. // [N, out]
     pub fn projected(&self, normalised: &Tensor, weight: &Tensor) -> Tensor {
-        self.factors.of(&self.factors.product(normalised, weight)).to_kind(self.attention)
+        self.factors.of(&self.factors.product(normalised, weight))
     }
 
     /// Dropout where there is any.
-    pub fn dropped(&self, states: Tensor) -> Tensor {
-        dropout(&states, self.dropout, true)
+    pub fn dropped(&self, x: Tensor) -> Tensor {
+        if drops_at_once(&x) { dropout::dropped(&x, self.dropout) } else { any_dropout(&x, self.dropout, true) }
     }
 
-    /// `states + inner output`, one product.
-    pub fn residual(&self, states: &Tensor, inner: &Tensor, weight: &Tensor) -> Tensor {
-        if self.dropout > 0.0 {
-            return states + self.dropped(self.factors.of(inner).mm(weight));
+    /// `states + change`, with dropout of the change. // as `states`
+    pub fn plus(&self, states: &Tensor, change: Tensor) -> Tensor {
+        if (self.dropout > 0.0 || change.kind() != states.kind()) && drops_at_once(&change) {
+            return dropout::plus_dropped(states, &change, self.dropout);
         }
-        self.factors.add_product(states, inner, weight)
+        states + self.dropped(change)
+    }
+
+    /// `states + inner output`. // [N, D]
+    pub fn residual(&self, states: &Tensor, inner: &Tensor, output: &Tensor) -> Tensor {
+        let inner = self.factors.of(inner);
+        if self.dropout == 0.0 && self.factors != Factors::Bf16 {
+            return states.addmm(&inner, output);
+        }
+        self.plus(states, inner.mm(output))
     }
 
     /// The feed-forward sub-layer with its residual. // [N, D]
     pub fn feed_forward(&self, states: &Tensor, block: &FusedBlock) -> Tensor {
-        // Dropout does not change signs, so it may come first; what is kept for backward then is one tensor less.
-        let inner = self.dropped(self.factors.product(&self.normalise(states), &block.wi)).relu_(); // [N, d_ff]
+        let inner = self.factors.product(&self.factor(states), &block.wi); // [N, d_ff]
+        // Dropout does not change signs, so it may come first.
+        let inner = match self.dropout > 0.0 && drops_at_once(&inner) {
+            true => dropout::dropped_relu(&inner, self.dropout),
+            false => self.dropped(inner).relu_(),
+        };
         self.residual(states, &inner, &block.wo)
     }
 
@@ -157,4 +180,9 @@ impl Network {
         let time = heads.size()[1];
         heads.view([rows, self.heads, time, self.d_kv]).transpose(1, 2).reshape([rows, time, self.inner()])
     }
+}
+
+/// Whether dropout and what stands beside it are one pass.
+fn drops_at_once(x: &Tensor) -> bool {
+    dropout::serves(x.device(), x.kind(), x.size().last().copied().unwrap_or(0))
 }

@@ -54,6 +54,7 @@ impl Encoded {
     /// Keys and values for every decoder layer, head by head, over the rectangle.
     pub fn memories(&self, network: &Network, weights: &Weights) -> Vec<Memory> {
         let (joined, layers) = self.joined(network, weights);
+        let joined = joined.to_kind(network.attention);
         let mut parts = network.by_head(&self.layout.spread(&joined), 2 * layers).into_iter();
         let mut heads = || parts.by_ref().take(network.heads as usize).collect();
         (0..layers).map(|_| Memory { keys: heads(), values: heads() }).collect()

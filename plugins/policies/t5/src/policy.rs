@@ -76,7 +76,7 @@ impl T5Policy {
                 // Rounded factors would be others than those of sampling.
                 absorbing: factors == Factors::Float32,
                 by_token: true,
-                fused: prorl_kernels::attention::serves(device, factors.in_attention(device), d_kv),
+                fused: prorl_kernels::attention::serves(device, Kind::Float, d_kv),
                 dropout: if training { self.parameters.dropout } else { 0.0 },
             },
             weights: &self.weights,

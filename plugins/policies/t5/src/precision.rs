@@ -75,14 +75,6 @@ impl Factors {
     pub fn product(self, x: &Tensor, weight: &Tensor) -> Tensor {
         self.of(x).linear(weight, None::<&Tensor>)
     }
-
-    /// `states + x W` in float32; the weight is a factor already. // [N, out]
-    pub fn add_product(self, states: &Tensor, x: &Tensor, weight: &Tensor) -> Tensor {
-        match self {
-            Self::Float32 | Self::Rounded => states.addmm(&self.of(x), weight),
-            Self::Bf16 => states + self.of(x).mm(weight),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -53,7 +53,7 @@ impl Sight {
         let Network { heads, dropout, .. } = *network;
         match (self, source, wanted) {
             (Self::Fused { bias, causal, spans }, Source::States(states), Some(wanted)) => {
-                let normalised = network.normalise(states);
+                let normalised = network.factor(states);
                 let parts = block.qkv.split_with_sizes([network.inner(), 2 * network.inner()], 0);
                 let queries = network.projected(&wanted.of(&normalised), &parts[0]); // [M, heads * d_kv]
                 let keys_values = network.projected(&normalised, &parts[1]); // [N, 2 * heads * d_kv]
@@ -68,8 +68,8 @@ impl Sight {
                 wanted.map_or_else(|| found.shallow_clone(), |wanted| wanted.of(&found))
             }
             (Self::Products { bias }, ..) => {
-                let qkv = layout.spread(&network.factors_of(source, &block.qkv));
-                let parts = network.by_head(&qkv, 3);
+                let qkv = network.factors_of(source, &block.qkv).to_kind(network.attention);
+                let parts = network.by_head(&layout.spread(&qkv), 3);
                 let (queries, others) = parts.split_at(heads as usize);
                 let (keys, values) = others.split_at(heads as usize);
                 let found = layout.pack(&network.look_up(queries, keys, values, bias));
@@ -121,7 +121,7 @@ impl<'a> Memories<'a> {
             Self::Absorbed { layers, mask } => {
                 let normalised = of_prompts.spread(&network.normalise(states)); // [B, queries, D]
                 let found = layers[layer].look(network, &normalised, mask.as_ref());
-                return states + network.dropped(of_prompts.pack(&found));
+                return network.plus(states, of_prompts.pack(&found));
             }
             Self::Fused { layers, spans } => {
                 let queries = network.factors_of_attention(states, &cross.q); // [N, heads * d_kv]
@@ -131,7 +131,8 @@ impl<'a> Memories<'a> {
             }
             Self::Products { layers, mask } => {
                 let Memory { keys, values } = &layers[layer];
-                let queries = of_prompts.spread(&network.factors_of_attention(states, &cross.q)); // [B, queries, heads * d_kv]
+                let queries = network.factors_of_attention(states, &cross.q).to_kind(network.attention);
+                let queries = of_prompts.spread(&queries); // [B, queries, heads * d_kv]
                 let bias = mask.map_or(&[][..], std::slice::from_ref);
                 of_prompts.pack(&network.look_up(&network.by_head(&queries, 1), keys, values, bias))
             }
@@ -175,6 +176,7 @@ mod tests {
     use crate::log_probs::log_probs;
     use crate::parameters::T5Parameters;
     use crate::policy::{Call, T5Policy};
+    use crate::precision::Factors;
     use prorl_sdk::prelude::*;
 
     fn policy() -> T5Policy {
@@ -220,6 +222,37 @@ mod tests {
         let parameters: Vec<Tensor> = policy.parameters().into_iter().map(|(_, parameter)| parameter).collect();
         let gradients = Tensor::run_backward(&[(&digits * weights).sum(Kind::Float)], &parameters, false, false);
         [digits].into_iter().chain(gradients).collect()
+    }
+
+    /// bf16 factors are what libtorch's products take on a processor that has such products, and read anywhere.
+    #[test]
+    fn in_bf16_the_ways_differ_by_its_rounding() {
+        let policy = policy();
+        let (batch, weights) = (batch(40), Tensor::randn([3, 40, 4, 4], (Kind::Float, Device::Cpu)));
+        let with = |factors: Factors, fused: bool| {
+            let prepare = move |call: &mut Call<'_>| {
+                let network = &mut call.network;
+                (network.factors, network.absorbing) = (factors, false);
+                network.fused = fused && network.fused;
+            };
+            results(&policy, prepare, &batch, &weights, &Query::plain())
+        };
+        let exact = with(Factors::Float32, false);
+        let off = |fused: bool| {
+            let of_one = |(ours, exact): (&Tensor, &Tensor)| {
+                let off = (ours - exact).square().sum(Kind::Double) / exact.square().sum(Kind::Double);
+                off.sqrt().double_value(&[])
+            };
+            with(Factors::Bf16, fused).iter().zip(&exact).map(of_one).collect::<Vec<f64>>()
+        };
+        let (at_once, by_products) = (off(true), off(false));
+        assert!(at_once[0] > 0.0 && at_once[0] < 0.005, "log-probabilities are off by {}", at_once[0]);
+        for (at_once, by_products) in at_once.iter().zip(by_products) {
+            assert!(
+                *at_once < 1.3 * by_products && *at_once < 0.2,
+                "off by {at_once} at once, {by_products} by products"
+            );
+        }
     }
 
     #[test]

@@ -48,7 +48,8 @@ impl<'a> Stepper<'a> {
         let mask = encoded.mask.as_ref().map(|mask| mask.unsqueeze(1));
         let looks_up = network.looks_up(&weights.shared, encoded.layout.rows * tokens);
         let first = fused.blocks.first().filter(|_| looks_up);
-        let first = first.map(|block| network.factors_of_attention(&weights.shared, &block.qkv));
+        let first =
+            first.map(|block| network.factors_of_attention(&weights.shared, &block.qkv).to_kind(network.attention));
         Self { network, weights, fused, memories, mask, first }
     }
 
@@ -64,7 +65,7 @@ impl<'a> Stepper<'a> {
             let last = layer + 1 == layers;
             let qkv = match &self.first {
                 Some(first) if layer == 0 => first.index_select(0, &tokens),
-                _ => network.factors_of_attention(&states, &block.qkv),
+                _ => network.factors_of_attention(&states, &block.qkv).to_kind(network.attention),
             };
             let qkv = qkv.view([rows, new, 3, network.heads, network.d_kv]);
             let own = past.attend(network, layer, &qkv, last);
@@ -72,7 +73,7 @@ impl<'a> Stepper<'a> {
                 // Nothing but its keys and values is needed of a token that others follow.
                 states = states.view([rows, new, -1]).select(1, new - 1); // [rows, D]
             }
-            states = network.factors.add_product(&states, &own, &block.o);
+            states = network.residual(&states, &own, &block.o);
             if let Some(cross) = &block.cross {
                 states = self.attend(&states, rows, memory, cross, of_prompts);
             }
@@ -90,12 +91,12 @@ impl<'a> Stepper<'a> {
                 let spread = of_prompts.spread(&network.normalise(states).view([rows, -1])); // [B, rows of any, n * D]
                 let found = absorbed.look(network, &spread.view([of_prompts.rows, -1, d_model]), mask);
                 let found = of_prompts.pack(&found.view([of_prompts.rows, of_prompts.time, -1]));
-                states + found.view([-1, d_model])
+                network.plus(states, found.view([-1, d_model]))
             }
             Memory::Plain { keys, values } => {
-                let queries = network.factors_of_attention(states, &cross.q);
+                let queries = network.factors_of_attention(states, &cross.q).to_kind(network.attention);
                 let found = self.look_up(&queries, rows, [keys, values], of_prompts);
-                network.factors.add_product(states, &found, &cross.o)
+                network.residual(states, &found, &cross.o)
             }
         }
     }
