@@ -4,6 +4,7 @@
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use prorl_kernels::attention::{Attention, Spans};
+use prorl_kernels::factors::Factors;
 use tch::{Device, Kind, Tensor};
 
 const FLOAT: (Kind, Device) = (Kind::Float, Device::Cpu);
@@ -51,8 +52,10 @@ fn attention(criterion: &mut Criterion) {
         let (joined, bias) = (random(&[PROMPTS * GROUP * time, 3 * INNER]), random(&[HEADS, time, time]));
         let ahead = Tensor::ones([time, time], (Kind::Bool, Device::Cpu)).triu(1);
         let spans = Spans::packed(&vec![time as usize; (PROMPTS * GROUP) as usize]);
-        let fused =
-            || Attention { heads: HEADS, bias: Some(&bias), causal: true, dropout: 0.0 }.within(&joined, &spans);
+        let fused = || {
+            Attention { heads: HEADS, bias: Some(&bias), causal: true, factors: Factors::Float32, dropout: 0.0 }
+                .within(&joined, &spans)
+        };
         let libtorch = || {
             let parts = joined.view([-1, time, 3 * INNER]).split(INNER, -1);
             plain(&parts[0], &parts[1], &parts[2], Some(&bias.masked_fill(&ahead, f64::NEG_INFINITY)))
@@ -63,7 +66,7 @@ fn attention(criterion: &mut Criterion) {
         let keys_values = random(&[PROMPTS * HISTORY, 2 * INNER]);
         let from = Spans::packed(&vec![(GROUP * time) as usize; PROMPTS as usize]);
         let to = Spans::packed(&vec![HISTORY as usize; PROMPTS as usize]);
-        let attention = Attention { heads: HEADS, bias: None, causal: false, dropout: 0.0 };
+        let attention = Attention { heads: HEADS, bias: None, causal: false, factors: Factors::Float32, dropout: 0.0 };
         let fused = || attention.across(&queries, &from, &keys_values, &to);
         let libtorch = || {
             let parts = keys_values.view([PROMPTS, HISTORY, 2 * INNER]).split(INNER, -1);

@@ -1,6 +1,7 @@
 //! The numbers of a tensor, without a copy.
 #![allow(unsafe_code)]
 
+use crate::lanes::{LANES, load, store};
 use crate::number::Number;
 use std::ops::Range;
 use tch::{Device, Tensor};
@@ -120,13 +121,15 @@ pub struct Part<'a, N> {
 }
 
 impl<N: Number> Part<'_, N> {
-    /// Writes rows of `width` into those of `span`, from `column` of `stride` on.
+    /// Writes rows of `width`, a multiple of 8, into those of `span`, from `column` of `stride` on.
+    #[target_feature(enable = "avx2,fma")]
     pub fn put(&mut self, numbers: &[f32], span: Range<usize>, column: usize, stride: usize, width: usize) {
         for (row, numbers) in span.zip(numbers.chunks_exact(width)) {
-            self.numbers[(row - self.first) * stride + column..][..width]
-                .iter_mut()
-                .zip(numbers)
-                .for_each(|(into, number)| *into = N::nearest(*number));
+            let into = &mut self.numbers[(row - self.first) * stride + column..][..width];
+            numbers
+                .chunks_exact(LANES)
+                .zip(into.chunks_exact_mut(LANES))
+                .for_each(|(from, into)| store(into, load(from)));
         }
     }
 }

@@ -3,12 +3,15 @@
 //! All functions here, in `tiles`, and what is called from them are compiled for AVX2 and FMA; [`crate::serves`] asks the
 //! processor first.
 
-use crate::number::Number;
+use crate::number::{Form, Number};
 use std::arch::x86_64::{
-    __m256, _CMP_GT_OQ, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _mm256_add_epi32, _mm256_add_ps, _mm256_and_ps,
-    _mm256_castsi256_ps, _mm256_cmp_ps, _mm256_cvtps_epi32, _mm256_cvtss_f32, _mm256_fmadd_ps, _mm256_fnmadd_ps,
-    _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps, _mm256_permute2f128_ps, _mm256_round_ps, _mm256_set1_epi32,
-    _mm256_set1_ps, _mm256_setzero_ps, _mm256_shuffle_ps, _mm256_slli_epi32, _mm256_unpackhi_ps, _mm256_unpacklo_ps,
+    __m256, _CMP_GT_OQ, _CMP_UNORD_Q, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _mm256_add_epi32, _mm256_add_ps,
+    _mm256_and_ps, _mm256_and_si256, _mm256_blendv_ps, _mm256_castps_si256, _mm256_castsi256_ps,
+    _mm256_castsi256_si128, _mm256_cmp_ps, _mm256_cvtepu16_epi32, _mm256_cvtps_epi32, _mm256_cvtss_f32,
+    _mm256_fmadd_ps, _mm256_fnmadd_ps, _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps, _mm256_or_si256,
+    _mm256_packus_epi32, _mm256_permute2f128_ps, _mm256_permute4x64_epi64, _mm256_round_ps, _mm256_set1_epi32,
+    _mm256_set1_ps, _mm256_setzero_ps, _mm256_shuffle_ps, _mm256_slli_epi32, _mm256_srli_epi32, _mm256_unpackhi_ps,
+    _mm256_unpacklo_ps,
 };
 
 /// Numbers in a register.
@@ -18,17 +21,43 @@ pub const LANES: usize = 8;
 #[inline]
 #[target_feature(enable = "avx2,fma")]
 pub fn load<N: Number>(numbers: &[N]) -> __m256 {
-    let mut lanes = [0.0; LANES];
-    lanes.iter_mut().zip(&numbers[..LANES]).for_each(|(lane, number)| *lane = number.widened());
-    bytemuck::cast(lanes)
+    let mut lanes = [N::zeroed(); LANES];
+    lanes.copy_from_slice(&numbers[..LANES]);
+    match N::FORM {
+        Form::Float32 => bytemuck::cast(lanes),
+        Form::Bf16 => _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(bytemuck::cast(lanes)))),
+        Form::Rounded => as_bf16(bytemuck::cast(lanes)),
+    }
 }
 
-/// Writes the next `LANES` numbers.
+/// Writes the next `LANES` numbers, the nearest of their kind; of two as near, the one whose last bit is 0.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
 pub fn store<N: Number>(numbers: &mut [N], lanes: __m256) {
-    let lanes: [f32; LANES] = bytemuck::cast(lanes);
-    numbers[..LANES].iter_mut().zip(lanes).for_each(|(number, lane)| *number = N::nearest(lane));
+    let lanes: [N; LANES] = match N::FORM {
+        Form::Float32 => bytemuck::cast(lanes),
+        Form::Bf16 => {
+            let halves = _mm256_srli_epi32::<16>(_mm256_castps_si256(as_bf16(lanes)));
+            let packed = _mm256_packus_epi32(halves, halves); // each half twice
+            bytemuck::cast(_mm256_castsi256_si128(_mm256_permute4x64_epi64::<0b1000>(packed)))
+        }
+        Form::Rounded => bytemuck::cast(as_bf16(lanes)),
+    };
+    numbers[..LANES].copy_from_slice(&lanes);
+}
+
+/// The nearest numbers of bf16.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn as_bf16(lanes: __m256) -> __m256 {
+    let bits = _mm256_castps_si256(lanes);
+    let last = _mm256_and_si256(_mm256_srli_epi32::<16>(bits), _mm256_set1_epi32(1));
+    let rounded = _mm256_add_epi32(bits, _mm256_add_epi32(last, _mm256_set1_epi32(0x7fff)));
+    // What is no number must not round to one.
+    let quiet = _mm256_castsi256_ps(_mm256_or_si256(bits, _mm256_set1_epi32(0x40_0000)));
+    let no_number = _mm256_cmp_ps::<_CMP_UNORD_Q>(lanes, lanes);
+    let chosen = _mm256_blendv_ps(_mm256_castsi256_ps(rounded), quiet, no_number);
+    _mm256_and_ps(chosen, _mm256_castsi256_ps(_mm256_set1_epi32(!0xffff)))
 }
 
 /// Sum of the lanes.

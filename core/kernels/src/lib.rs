@@ -7,6 +7,7 @@
 
 pub mod attention;
 pub mod dropout;
+pub mod factors;
 pub mod norm;
 
 #[cfg(target_arch = "x86_64")]
@@ -23,13 +24,6 @@ mod number;
 mod threads;
 #[cfg(target_arch = "x86_64")]
 mod tiles;
-
-use tch::Kind;
-
-/// Whether such numbers are read and written.
-fn reads(kind: Kind) -> bool {
-    matches!(kind, Kind::Float | Kind::BFloat16)
-}
 
 fn processor_serves() -> bool {
     #[cfg(target_arch = "x86_64")]

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use prorl_kernels::attention::{Attention, Spans, serves};
+use prorl_kernels::factors::Factors;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tch::{Device, Kind, Tensor};
 
@@ -71,7 +72,7 @@ fn check_within(lengths: &[usize], time: Option<usize>, heads: i64, width: i64, 
     let joined = leaf(&[spans.rows() as i64, 3 * inner]);
     let longest = spans.longest() as i64;
     let bias = leaf(&[heads, longest + 1, longest + 2]);
-    let attention = Attention { heads, bias: biased.then_some(&bias), causal, dropout: 0.0 };
+    let attention = Attention { heads, bias: biased.then_some(&bias), causal, factors: Factors::Float32, dropout: 0.0 };
     let ours = attention.within(&joined, &spans);
     let parts = joined.split(inner, 1);
     let theirs = plain(&attention, [&parts[0], &parts[1], &parts[2]], &spans, &spans);
@@ -82,7 +83,7 @@ fn check_within(lengths: &[usize], time: Option<usize>, heads: i64, width: i64, 
 /// libtorch's generator for one test alone; none where the processor is not served.
 fn generator(seed: i64) -> Option<MutexGuard<'static, ()>> {
     static GENERATOR: Mutex<()> = Mutex::new(());
-    if !serves(Device::Cpu, Kind::Float, 64) {
+    if !serves(Device::Cpu, 64) {
         eprintln!("skipped: this processor has no AVX2");
         return None;
     }
@@ -119,7 +120,7 @@ fn queries_of_other_sequences_agree_with_libtorch() {
     let queries = leaf(&[from.rows() as i64, inner]);
     let all = leaf(&[to.rows() as i64, 3, 2 * inner]);
     let keys_values = all.select(1, 1); // its rows are some distance apart
-    let attention = Attention { heads, bias: None, causal: false, dropout: 0.0 };
+    let attention = Attention { heads, bias: None, causal: false, factors: Factors::Float32, dropout: 0.0 };
     let ours = attention.across(&queries, &from, &keys_values, &to);
     let parts = keys_values.split(inner, 1);
     let theirs = plain(&attention, [&queries, &parts[0], &parts[1]], &from, &to);
@@ -145,7 +146,7 @@ fn some_positions_find_what_they_find_among_all() {
         let rows = chosen.iter().enumerate().flat_map(|(it, places)| places.iter().map(move |place| (it, *place)));
         let rows: Vec<i64> = rows.map(|(it, place)| (to.of(it).start + place) as i64).collect();
         let rows = Tensor::from_slice(&rows);
-        let attention = Attention { heads, bias: Some(&bias), causal, dropout: 0.0 };
+        let attention = Attention { heads, bias: Some(&bias), causal, factors: Factors::Float32, dropout: 0.0 };
         let queries = joined.narrow(1, 0, inner).index_select(0, &rows);
         let ours = attention.from_places(&queries, &from, &chosen.concat(), &joined.narrow(1, inner, 2 * inner), &to);
         let parts = joined.split(inner, 1);
@@ -159,20 +160,23 @@ fn some_positions_find_what_they_find_among_all() {
     }
 }
 
-/// Of bf16 factors, what is found and the gradients are those of the same numbers in float32, rounded.
+/// Of bf16 factors, what is found and the gradients are those of the same numbers in float32, rounded; and kept in float32,
+/// they are the same numbers.
 #[test]
-fn bf16_factors_are_read_as_they_are() {
+fn factors_of_fewer_bits_are_read_as_they_are() {
     let Some(_alone) = generator(7) else { return };
-    let (from, to) = (Spans::packed(&[30, 1, 13, 0, 70]), Spans::packed(&[20, 41, 13, 5, 9]));
+    let (spans, to) = (Spans::packed(&[30, 1, 13, 0, 70]), Spans::packed(&[20, 41, 13, 5, 9]));
     let (heads, inner) = (2, 64);
     let bias = leaf(&[heads, 70, 41]);
-    let leaves = [leaf(&[from.rows() as i64, inner]), leaf(&[to.rows() as i64, 2 * inner])];
+    let leaves = [leaf(&[spans.rows() as i64, inner]), leaf(&[to.rows() as i64, 2 * inner])];
     let rounded = leaves.each_ref().map(|leaf| leaf.to_kind(Kind::BFloat16));
-    let seed = Tensor::randn([from.rows() as i64, inner], (Kind::BFloat16, Device::Cpu));
-    let run = |kind: Kind, causal: bool| {
-        let attention = Attention { heads, bias: Some(&bias), causal, dropout: 0.0 };
-        let [queries, others] = rounded.each_ref().map(|factor| factor.to_kind(kind));
-        let found = attention.across(&queries, &from, &others, &to);
+    let seed = Tensor::randn([spans.rows() as i64, inner], (Kind::BFloat16, Device::Cpu));
+    let run = |factors: Factors, causal: bool| {
+        let attention = Attention { heads, bias: Some(&bias), causal, factors, dropout: 0.0 };
+        let kind = factors.kind();
+        let from = if factors == Factors::Rounded { &leaves } else { &rounded };
+        let [queries, others] = from.each_ref().map(|factor| factor.to_kind(kind));
+        let found = attention.across(&queries, &spans, &others, &to);
         assert_eq!(found.kind(), kind);
         let inputs = [&leaves[0], &leaves[1], &bias];
         let loss = (&found * seed.to_kind(kind)).sum(Kind::Float);
@@ -180,7 +184,8 @@ fn bf16_factors_are_read_as_they_are() {
         [found.to_kind(Kind::Float)].into_iter().chain(gradients).collect::<Vec<_>>()
     };
     for causal in [true, false] {
-        let (ours, theirs) = (run(Kind::BFloat16, causal), run(Kind::Float, causal));
+        let [ours, theirs, in_float32] = [Factors::Bf16, Factors::Float32, Factors::Rounded].map(|it| run(it, causal));
+        assert_eq!(ours, in_float32);
         assert_eq!(ours[0], theirs[0].to_kind(Kind::BFloat16).to_kind(Kind::Float));
         for (ours, theirs) in ours[1..].iter().zip(&theirs[1..]) {
             assert!(off(ours, theirs) < 0.01, "off by {}", off(ours, theirs));
@@ -194,7 +199,7 @@ fn large_and_equal_scores_are_no_trouble() {
     let spans = Spans::packed(&[20, 20]);
     for scale in [0.0, 30.0] {
         let joined = (Tensor::randn([40, 96], FLOAT) * scale).set_requires_grad(true);
-        let attention = Attention { heads: 2, bias: None, causal: true, dropout: 0.0 };
+        let attention = Attention { heads: 2, bias: None, causal: true, factors: Factors::Float32, dropout: 0.0 };
         let ours = attention.within(&joined, &spans);
         let parts = joined.split(32, 1);
         let theirs = plain(&attention, [&parts[0], &parts[1], &parts[2]], &spans, &spans);
@@ -212,7 +217,7 @@ fn dropout_keeps_the_mean_and_is_drawn_again_backwards() {
     let weights = Tensor::randn([spans.rows() as i64, 64], FLOAT);
     let loss = |joined: &Tensor, share: f64| {
         tch::manual_seed(6);
-        let attention = Attention { heads: 4, bias: None, causal: true, dropout: share };
+        let attention = Attention { heads: 4, bias: None, causal: true, factors: Factors::Float32, dropout: share };
         (attention.within(joined, &spans) * &weights).sum(Kind::Double)
     };
     loss(&joined, 0.3).backward();
@@ -223,7 +228,7 @@ fn dropout_keeps_the_mean_and_is_drawn_again_backwards() {
     assert!((change / foretold - 1.0).abs() < 2e-3, "{change} for {foretold}");
 
     let ones = Tensor::cat(&[Tensor::zeros([33 * 64, 128], FLOAT), Tensor::ones([33 * 64, 64], FLOAT)], 1);
-    let attention = Attention { heads: 4, bias: None, causal: false, dropout: 0.3 };
+    let attention = Attention { heads: 4, bias: None, causal: false, factors: Factors::Float32, dropout: 0.3 };
     let found = attention.within(&ones, &spans);
     let mean = found.mean(Kind::Double).double_value(&[]);
     assert!((mean - 1.0).abs() < 0.01, "{mean}");
@@ -239,7 +244,8 @@ fn results_follow_from_the_seed() {
     let (joined, bias) = (leaf(&[4100, 3 * 128]), leaf(&[2, 41, 41]));
     let run = |seed| {
         tch::manual_seed(seed);
-        let attention = Attention { heads: 2, bias: Some(&bias), causal: true, dropout: 0.1 };
+        let attention =
+            Attention { heads: 2, bias: Some(&bias), causal: true, factors: Factors::Float32, dropout: 0.1 };
         let found = attention.within(&joined, &spans);
         for leaf in [&joined, &bias] {
             if leaf.grad().defined() {

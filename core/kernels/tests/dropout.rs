@@ -2,13 +2,14 @@
 #![allow(clippy::unwrap_used)]
 
 use prorl_kernels::dropout::{dropped, dropped_relu, plus_dropped, serves};
+use prorl_kernels::factors::Factors;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tch::{Device, Kind, Tensor};
 
 /// libtorch's generator for one test alone; none where the processor is not served.
 fn generator(seed: i64) -> Option<MutexGuard<'static, ()>> {
     static GENERATOR: Mutex<()> = Mutex::new(());
-    if !serves(Device::Cpu, Kind::Float, 64) {
+    if !serves(&Tensor::ones([8], (Kind::Float, Device::Cpu))) {
         eprintln!("skipped: this processor has no AVX2");
         return None;
     }
@@ -27,6 +28,10 @@ fn numbers(size: &[i64], kind: Kind) -> Tensor {
 fn factors(size: &[i64], share: f64, seed: i64) -> Tensor {
     tch::manual_seed(seed);
     dropped(&Tensor::ones(size, (Kind::Float, Device::Cpu)), share)
+}
+
+fn factors_of(kind: Kind) -> Factors {
+    if kind == Kind::BFloat16 { Factors::Bf16 } else { Factors::Float32 }
 }
 
 fn gradient(result: &Tensor, of_result: &Tensor, input: &Tensor) -> Tensor {
@@ -81,7 +86,7 @@ fn results_and_gradients_are_those_of_the_factors_drawn() {
             assert_eq!(plain, wide.to_kind(kind));
             assert_eq!(gradient(&plain, &of_result, &x), of_wide);
 
-            let positive = draw(&|| dropped_relu(&x, share));
+            let positive = draw(&|| dropped_relu(&x, share, factors_of(kind)));
             assert_eq!(positive, wide.relu().to_kind(kind));
             assert_eq!(gradient(&positive, &of_result, &x), &of_wide * x.gt(0.0).to_kind(kind));
 
@@ -115,12 +120,52 @@ fn what_is_drawn_follows_from_the_seed_and_not_from_threads() {
 fn what_is_no_number_is_passed_on() {
     let Some(_alone) = generator(4) else { return };
     let x = Tensor::full([2, 8], f64::NAN, (Kind::Float, Device::Cpu));
-    assert!(bool::try_from(dropped_relu(&x, 0.0).isnan().all()).unwrap());
-    assert!(bool::try_from(dropped_relu(&x.to_kind(Kind::BFloat16), 0.0).isnan().all()).unwrap());
+    assert!(bool::try_from(dropped_relu(&x, 0.0, Factors::Rounded).isnan().all()).unwrap());
+    assert!(bool::try_from(dropped_relu(&x.to_kind(Kind::BFloat16), 0.0, Factors::Bf16).isnan().all()).unwrap());
+}
+
+#[test]
+fn rounding_is_that_of_libtorch() {
+    let Some(_alone) = generator(6) else { return };
+    // Every upper half of a number, with lower halves around the middle between two numbers of bf16.
+    let upper = Tensor::arange_start(-32768, 32768, (Kind::Int, Device::Cpu)) * 65536;
+    for lower in [0, 1, 0x7fff, 0x8000, 0x8001, 0xffff] {
+        let x = (&upper + lower).view_dtype(Kind::Float);
+        let theirs = x.to_kind(Kind::BFloat16);
+        let ours = Factors::Rounded.of(&x);
+        assert!(agree(&ours, &theirs.to_kind(Kind::Float)), "{lower:#x}");
+        let states = Tensor::zeros([65536], (Kind::Float, Device::Cpu));
+        assert!(agree(&plus_dropped(&states, &theirs, 0.0), &theirs.to_kind(Kind::Float)), "{lower:#x}");
+    }
+}
+
+/// Whether numbers are the same, and what is no number is none.
+fn agree(ours: &Tensor, theirs: &Tensor) -> bool {
+    bool::try_from(ours.eq_tensor(theirs).logical_or(&ours.isnan().logical_and(&theirs.isnan())).all()).unwrap()
+}
+
+#[test]
+fn rounded_factors_are_those_of_bf16() {
+    let Some(_alone) = generator(5) else { return };
+    for size in [[40, 32], [40, 30]] {
+        let x = Tensor::randn(size, (Kind::Float, Device::Cpu)).set_requires_grad(true);
+        let of_result = Tensor::randn(size, (Kind::Float, Device::Cpu));
+        let (rounded, own) = (Factors::Rounded.of(&x), Factors::Bf16.of(&x));
+        assert_eq!((rounded.kind(), own.kind()), (Kind::Float, Kind::BFloat16));
+        assert_eq!(rounded, own.to_kind(Kind::Float));
+        assert_eq!(gradient(&rounded, &of_result, &x), gradient(&own, &of_result, &x));
+        assert_eq!(Factors::Float32.of(&x), x);
+    }
+    let x = Tensor::randn([40, 32], (Kind::Float, Device::Cpu)).set_requires_grad(true);
+    let of_result = Tensor::randn([40, 32], (Kind::BFloat16, Device::Cpu));
+    let positive = dropped_relu(&x, 0.0, Factors::Rounded);
+    assert_eq!(positive, Factors::Rounded.of(&x.relu()));
+    assert_eq!(gradient(&positive, &of_result, &x), of_result.to_kind(Kind::Float) * x.gt(0.0).to_kind(Kind::Float));
 }
 
 #[test]
 fn other_numbers_are_refused() {
-    assert!(!serves(Device::Cpu, Kind::Double, 128) && !serves(Device::Cpu, Kind::Float, 12));
-    assert!(!serves(Device::Cpu, Kind::Float, 0));
+    for (size, kind) in [(&[128][..], Kind::Double), (&[12], Kind::Float), (&[3, 0], Kind::Float), (&[], Kind::Float)] {
+        assert!(!serves(&Tensor::ones(size, (kind, Device::Cpu))), "{size:?} {kind:?}");
+    }
 }

@@ -1,5 +1,6 @@
 //! The norm beside libtorch's functions.
 
+use prorl_kernels::factors::Factors;
 use prorl_kernels::norm::{root_mean_square, serves};
 use tch::{Device, Kind, Tensor};
 
@@ -19,7 +20,7 @@ fn rows_and_gradients_agree_with_libtorch() {
     for (rows, width, scale) in [(3000, 128, 1.0), (1, 8, 1e-4), (7, 40, 1e3), (1001, 64, 0.0)] {
         let x = (Tensor::randn([rows, width], (Kind::Float, Device::Cpu)) * scale).set_requires_grad(true);
         let seed = Tensor::randn([rows, width], (Kind::Float, Device::Cpu));
-        let (ours, theirs) = (root_mean_square(&x, 1e-6, Kind::Float), plain(&x, 1e-6));
+        let (ours, theirs) = (root_mean_square(&x, 1e-6, Factors::Float32), plain(&x, 1e-6));
         (&ours * &seed).sum(Kind::Double).backward();
         let of_ours = x.grad().copy();
         let _ = x.grad().zero_();
@@ -40,8 +41,10 @@ fn rows_in_bf16_are_the_nearest_ones() {
     }
     tch::manual_seed(2);
     let x = Tensor::randn([700, 128], (Kind::Float, Device::Cpu)).set_requires_grad(true);
-    let (ours, theirs) = (root_mean_square(&x, 1e-6, Kind::BFloat16), root_mean_square(&x, 1e-6, Kind::Float));
-    assert_eq!(ours, theirs.to_kind(Kind::BFloat16));
+    let theirs = root_mean_square(&x, 1e-6, Factors::Float32);
+    let ours = [Factors::Bf16, Factors::Rounded].map(|factors| root_mean_square(&x, 1e-6, factors));
+    assert_eq!(ours[0], theirs.to_kind(Kind::BFloat16));
+    assert_eq!(ours[1], ours[0].to_kind(Kind::Float));
     let seed = Tensor::randn([700, 128], (Kind::BFloat16, Device::Cpu));
     let gradient = |result: &Tensor| {
         (result * seed.to_kind(result.kind())).sum(Kind::Float).backward();
@@ -49,7 +52,9 @@ fn rows_in_bf16_are_the_nearest_ones() {
         let _ = x.grad().zero_();
         gradient
     };
-    let (ours, theirs) = (gradient(&ours), gradient(&theirs));
+    let (ours, theirs) = (ours.each_ref().map(gradient), gradient(&theirs));
+    assert_eq!(ours[0], ours[1]);
+    let [ours, _] = ours;
     let off = (&ours - &theirs).abs().max().double_value(&[]) / theirs.abs().max().double_value(&[]);
     assert!(off < 0.004 && off > 0.0, "{off}: a bf16 number is off by a 512th at most");
 }
@@ -63,7 +68,7 @@ fn rows_that_are_no_rows_are_refused() {
 fn no_rows_are_fine() {
     if serves(Device::Cpu, Kind::Float, 16) {
         assert_eq!(
-            root_mean_square(&Tensor::ones([0, 16], (Kind::Float, Device::Cpu)), 1e-6, Kind::Float).size(),
+            root_mean_square(&Tensor::ones([0, 16], (Kind::Float, Device::Cpu)), 1e-6, Factors::Float32).size(),
             [0, 16]
         );
     }

@@ -19,12 +19,8 @@ impl Attention<'_> {
     ) -> Tensor {
         let inner = columns[2] - columns[1];
         let width = inner / self.heads;
-        assert!(
-            serves(queries.device(), queries.kind(), width),
-            "`serves` says no to {queries:?} of {} heads",
-            self.heads
-        );
-        assert_eq!(queries.kind(), others.kind(), "kinds of queries and of keys");
+        assert!(serves(queries.device(), width), "`serves` says no to {queries:?} of {} heads", self.heads);
+        assert_eq!([queries.kind(), others.kind()], [self.factors.kind(); 2], "kinds of factors");
         assert_eq!(queries.size()[0] as usize, from.rows(), "rows of queries, and of their sequences");
         assert_eq!(others.size()[0] as usize, to.rows(), "rows of keys, and of their sequences");
         assert_eq!(from.len(), to.len(), "sequences of queries and of keys");
@@ -42,6 +38,7 @@ impl Attention<'_> {
             columns: columns.map(|column| column as usize),
             joined,
             causal: self.causal,
+            factors: self.factors,
             places: places.map(<[usize]>::to_vec),
             dropping: Dropping::new(self.dropout),
         };

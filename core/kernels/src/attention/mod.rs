@@ -5,8 +5,8 @@
 //! memory in between. Here sequences lie side by side, each as long as it is, a causal head computes what lies before its
 //! queries only, and what the backward pass keeps is two numbers a query and head.
 //!
-//! The numbers are those of `softmax(q kᵀ + bias) v` up to the rounding of float32. Of bf16 factors, results and gradients
-//! are bf16 again, and all between them is float32.
+//! The numbers are those of `softmax(q kᵀ + bias) v` up to the rounding of float32; factors of fewer bits, and what is found,
+//! are rounded, and all between them is float32.
 
 mod spans;
 
@@ -25,7 +25,8 @@ mod whole;
 
 pub use spans::Spans;
 
-use tch::{Device, Kind, Tensor};
+use crate::factors::Factors;
+use tch::{Device, Tensor};
 
 /// What all heads of a call share.
 #[derive(Clone, Copy)]
@@ -37,14 +38,15 @@ pub struct Attention<'a> {
     pub bias: Option<&'a Tensor>,
     /// Whether a query sees the keys up to its own place alone.
     pub causal: bool,
+    /// How queries, keys and values are kept, and what is found.
+    pub factors: Factors,
     /// Share of probabilities that is dropped, in [0, 1), drawn from libtorch's generator.
     pub dropout: f64,
 }
 
-/// Whether attention is served for such factors: float32 or bf16 on a processor with AVX2 and FMA, and heads of a multiple
-/// of 16 numbers.
-pub fn serves(device: Device, kind: Kind, width: i64) -> bool {
-    device == Device::Cpu && crate::reads(kind) && width % 16 == 0 && crate::processor_serves()
+/// Whether attention is served: on a processor with AVX2 and FMA, for heads of a multiple of 16 numbers.
+pub fn serves(device: Device, width: i64) -> bool {
+    device == Device::Cpu && width % 16 == 0 && crate::processor_serves()
 }
 
 impl Attention<'_> {

@@ -7,10 +7,10 @@ use super::parts::{parts, split};
 use super::sequence::Sequence;
 use super::spans::Spans;
 use crate::dropping::Dropping;
+use crate::factors::Factors;
 use crate::floats::{Part, Rows, numbers_of_new};
-use crate::number::Number;
+use crate::number::{Number, with_numbers};
 use crate::threads::run;
-use half::bf16;
 use std::ops::Range;
 use tch::{Device, Kind, Tensor};
 
@@ -26,6 +26,7 @@ pub struct Plan {
     /// Whether queries lie in the same rows as keys and values, and so do their gradients.
     pub joined: bool,
     pub causal: bool,
+    pub factors: Factors,
     /// The queries' places in their sequences, where they are not all in order from the first.
     pub places: Option<Vec<usize>>, // [N]
     pub dropping: Option<Dropping>,
@@ -86,16 +87,12 @@ impl Plan {
 impl Whole {
     /// What queries find.
     pub fn forward(&self) -> Found {
-        if self.queries.kind() == Kind::BFloat16 { self.forward_of::<bf16>() } else { self.forward_of::<f32>() }
+        with_numbers!(self.plan.factors, N => self.forward_of::<N>())
     }
 
-    /// Gradients from the gradient of what was found, `[N, heads * width]`, in the kind of the factors.
+    /// Gradients from the gradient of what was found, `[N, heads * width]`, a factor like that.
     pub fn backward(&self, known: &Found, of_found: &Tensor, wants_bias: bool) -> Gradients {
-        if self.queries.kind() == Kind::BFloat16 {
-            self.backward_of::<bf16>(known, of_found, wants_bias)
-        } else {
-            self.backward_of::<f32>(known, of_found, wants_bias)
-        }
+        with_numbers!(self.plan.factors, N => self.backward_of::<N>(known, of_found, wants_bias))
     }
 
     fn forward_of<N: Number>(&self) -> Found {

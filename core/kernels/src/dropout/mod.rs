@@ -7,13 +7,16 @@
 //! threads; shares are in [0, 1), to the nearest 65536th.
 
 #[cfg(target_arch = "x86_64")]
-mod passes;
+pub(crate) mod passes;
 
+use crate::factors::Factors;
 use tch::{Device, Kind, Tensor};
 
-/// Whether such rows are served: float32 or bf16 on a processor with AVX2 and FMA, of a multiple of 8 numbers.
-pub fn serves(device: Device, kind: Kind, width: i64) -> bool {
-    device == Device::Cpu && crate::reads(kind) && width > 0 && width % 8 == 0 && crate::processor_serves()
+/// Whether this is served: float32 or bf16 on a processor with AVX2 and FMA, in rows of a multiple of 8 numbers.
+pub fn serves(x: &Tensor) -> bool {
+    let width = x.size().last().copied().unwrap_or(0);
+    let reads = x.device() == Device::Cpu && matches!(x.kind(), Kind::Float | Kind::BFloat16);
+    reads && width > 0 && width % 8 == 0 && crate::processor_serves()
 }
 
 /// Zeroes about `share` of `x` and scales the rest so that its mean stays. Differentiable. // as `x`
@@ -25,13 +28,15 @@ pub fn dropped(x: &Tensor, share: f64) -> Tensor {
     served::dropped(x, share)
 }
 
-/// `max(dropped(x), 0)`. Differentiable; as everywhere, the gradient at 0 is 0. // as `x`
+/// `max(dropped(x), 0)` as a factor of a product, of `x` in the kind of that factor. Differentiable; as everywhere, the
+/// gradient at 0 is 0. // as `x`
 ///
 /// # Panics
-/// [`serves`] says no to `x`.
-pub fn dropped_relu(x: &Tensor, share: f64) -> Tensor {
+/// [`serves`] says no to `x`, or it is of another kind.
+pub fn dropped_relu(x: &Tensor, share: f64, factors: Factors) -> Tensor {
     check(x);
-    served::dropped_relu(x, share)
+    assert_eq!(x.kind(), factors.kind(), "kind of factors");
+    served::dropped_relu(x, share, factors)
 }
 
 /// `states + dropped(x)`; the states and the result are float32. Differentiable in both. // as `states`
@@ -46,14 +51,14 @@ pub fn plus_dropped(states: &Tensor, x: &Tensor, share: f64) -> Tensor {
 }
 
 fn check(x: &Tensor) {
-    let width = x.size().last().copied().unwrap_or(1);
-    assert!(serves(x.device(), x.kind(), width), "`serves` says no to {x:?}");
+    assert!(serves(x), "`serves` says no to {x:?}");
 }
 
 #[cfg(target_arch = "x86_64")]
 mod served {
     use super::passes::{Drops, added, rectified, scaled, through};
     use crate::dropping::Dropping;
+    use crate::factors::Factors;
     use crate::node::attach;
     use tch::Tensor;
 
@@ -66,11 +71,11 @@ mod served {
         result
     }
 
-    pub fn dropped_relu(x: &Tensor, share: f64) -> Tensor {
+    pub fn dropped_relu(x: &Tensor, share: f64, factors: Factors) -> Tensor {
         let drops = Drops(Dropping::new(share));
-        let result = rectified(drops, &x.detach().contiguous());
+        let result = rectified(drops, &x.detach().contiguous(), factors);
         let kept = result.detach();
-        attach(&result, &[x], move |of_result| vec![Some(through(drops, &kept, &of_result.contiguous()))]);
+        attach(&result, &[x], move |of_result| vec![Some(through(drops, &kept, &of_result.contiguous(), factors))]);
         result
     }
 
@@ -87,13 +92,14 @@ mod served {
 
 #[cfg(not(target_arch = "x86_64"))]
 mod served {
+    use crate::factors::Factors;
     use tch::Tensor;
 
     pub fn dropped(_: &Tensor, _: f64) -> Tensor {
         unreachable!("`serves` says no on this processor")
     }
 
-    pub fn dropped_relu(_: &Tensor, _: f64) -> Tensor {
+    pub fn dropped_relu(_: &Tensor, _: f64, _: Factors) -> Tensor {
         unreachable!("`serves` says no on this processor")
     }
 

@@ -2,9 +2,10 @@
 #![allow(unsafe_code)]
 
 use crate::dropping::Dropping;
+use crate::factors::Factors;
 use crate::floats::{numbers_of, numbers_of_new};
 use crate::lanes::{LANES, load, store};
-use crate::number::Number;
+use crate::number::{Number, Rounded, with_numbers};
 use crate::threads::{run, share};
 use half::bf16;
 use std::arch::x86_64::{
@@ -17,22 +18,22 @@ use tch::{Kind, Tensor};
 /// Numbers whose decisions are drawn together, by a generator of their own.
 const BLOCK: usize = 1024;
 
-type Factors = [f32; BLOCK];
+type Multipliers = [f32; BLOCK];
 
 /// What is dropped, if anything.
 #[derive(Clone, Copy)]
 pub struct Drops(pub Option<Dropping>);
 
 impl Drops {
-    /// Factors of a block's numbers.
+    /// What a block's numbers are multiplied by.
     #[inline]
     #[target_feature(enable = "avx2,fma")]
-    fn factors(self, block: usize) -> Factors {
-        let mut factors = [1.0; BLOCK];
+    fn multipliers(self, block: usize) -> Multipliers {
+        let mut kept = [1.0; BLOCK];
         if let Some(dropping) = self.0 {
-            dropping.decisions(block as u64).fill(&mut factors);
+            dropping.decisions(block as u64).fill(&mut kept);
         }
-        factors
+        kept
     }
 }
 
@@ -51,7 +52,7 @@ fn by_block<I: Number>(like: &Tensor, each: impl Fn(usize, Range<usize>, &mut [I
     result
 }
 
-/// `m ⊙ x`, with m the factors, in a kind: dropout, and the gradient of its input from that of its result.
+/// `m ⊙ x`, with m the multipliers, in a kind: dropout, and the gradient of its input from that of its result.
 pub fn scaled(drops: Drops, x: &Tensor, kind: Kind) -> Tensor {
     match (x.kind(), kind) {
         (Kind::Float, Kind::Float) => scaled_as::<f32, f32>(drops, x),
@@ -64,49 +65,50 @@ fn scaled_as<N: Number, I: Number>(drops: Drops, x: &Tensor) -> Tensor {
     let numbers = numbers_of::<N>(x);
     by_block(x, |block, at, into: &mut [I]| {
         // SAFETY: the processor has AVX2 and FMA, as `serves` found.
-        unsafe { scale(&numbers[at], &drops.factors(block), into) }
+        unsafe { scale(&numbers[at], &drops.multipliers(block), into) }
     })
 }
 
 #[target_feature(enable = "avx2,fma")]
-fn scale<N: Number, I: Number>(x: &[N], factors: &Factors, into: &mut [I]) {
-    let lanes = x.chunks_exact(LANES).zip(factors.chunks_exact(LANES)).zip(into.chunks_exact_mut(LANES));
-    for ((x, factors), into) in lanes {
-        store(into, _mm256_mul_ps(load(x), load(factors)));
+fn scale<N: Number, I: Number>(x: &[N], kept: &Multipliers, into: &mut [I]) {
+    let lanes = x.chunks_exact(LANES).zip(kept.chunks_exact(LANES)).zip(into.chunks_exact_mut(LANES));
+    for ((x, kept), into) in lanes {
+        store(into, _mm256_mul_ps(load(x), load(kept)));
     }
 }
 
+/// The nearest numbers of bf16, in float32.
+pub fn rounded(x: &Tensor) -> Tensor {
+    scaled_as::<f32, Rounded>(Drops(None), x)
+}
+
 /// `max(m ⊙ x, 0)`.
-pub fn rectified(drops: Drops, x: &Tensor) -> Tensor {
-    if x.kind() == Kind::Float { rectified_as::<f32>(drops, x) } else { rectified_as::<bf16>(drops, x) }
+pub fn rectified(drops: Drops, x: &Tensor, factors: Factors) -> Tensor {
+    with_numbers!(factors, N => rectified_as::<N>(drops, x))
 }
 
 fn rectified_as<N: Number>(drops: Drops, x: &Tensor) -> Tensor {
     let numbers = numbers_of::<N>(x);
     by_block(x, |block, at, into: &mut [N]| {
         // SAFETY: as above.
-        unsafe { rectify(&numbers[at], &drops.factors(block), into) }
+        unsafe { rectify(&numbers[at], &drops.multipliers(block), into) }
     })
 }
 
 #[target_feature(enable = "avx2,fma")]
-fn rectify<N: Number>(x: &[N], factors: &Factors, into: &mut [N]) {
-    let lanes = x.chunks_exact(LANES).zip(factors.chunks_exact(LANES)).zip(into.chunks_exact_mut(LANES));
-    for ((x, factors), into) in lanes {
-        let kept = _mm256_mul_ps(load(x), load(factors));
+fn rectify<N: Number>(x: &[N], kept: &Multipliers, into: &mut [N]) {
+    let lanes = x.chunks_exact(LANES).zip(kept.chunks_exact(LANES)).zip(into.chunks_exact_mut(LANES));
+    for ((x, kept), into) in lanes {
+        let x = _mm256_mul_ps(load(x), load(kept));
         // Of two operands the second is taken where one is not a number, which shall be seen.
-        store(into, _mm256_max_ps(_mm256_setzero_ps(), kept));
+        store(into, _mm256_max_ps(_mm256_setzero_ps(), x));
     }
 }
 
 /// The gradient of `x` from that of `max(m ⊙ x, 0)`: m times it where the result is not 0, for nothing dropped is there.
-pub fn through(drops: Drops, result: &Tensor, of_result: &Tensor) -> Tensor {
+pub fn through(drops: Drops, result: &Tensor, of_result: &Tensor, factors: Factors) -> Tensor {
     let scale = drops.0.map_or(1.0, |dropping| dropping.scale());
-    if result.kind() == Kind::Float {
-        through_as::<f32>(scale, result, of_result)
-    } else {
-        through_as::<bf16>(scale, result, of_result)
-    }
+    with_numbers!(factors, N => through_as::<N>(scale, result, of_result))
 }
 
 fn through_as<N: Number>(scale: f32, result: &Tensor, of_result: &Tensor) -> Tensor {
@@ -135,14 +137,14 @@ fn added_as<N: Number>(drops: Drops, states: &Tensor, x: &Tensor) -> Tensor {
     let (states, numbers) = (numbers_of::<f32>(states), numbers_of::<N>(x));
     by_block(x, |block, at, into: &mut [f32]| {
         // SAFETY: as above.
-        unsafe { add(&states[at.clone()], &numbers[at], &drops.factors(block), into) }
+        unsafe { add(&states[at.clone()], &numbers[at], &drops.multipliers(block), into) }
     })
 }
 
 #[target_feature(enable = "avx2,fma")]
-fn add<N: Number>(states: &[f32], x: &[N], factors: &Factors, into: &mut [f32]) {
-    let lanes = states.chunks_exact(LANES).zip(x.chunks_exact(LANES)).zip(factors.chunks_exact(LANES));
-    for (((states, x), factors), into) in lanes.zip(into.chunks_exact_mut(LANES)) {
-        store(into, _mm256_fmadd_ps(load(x), load(factors), load(states)));
+fn add<N: Number>(states: &[f32], x: &[N], kept: &Multipliers, into: &mut [f32]) {
+    let lanes = states.chunks_exact(LANES).zip(x.chunks_exact(LANES)).zip(kept.chunks_exact(LANES));
+    for (((states, x), kept), into) in lanes.zip(into.chunks_exact_mut(LANES)) {
+        store(into, _mm256_fmadd_ps(load(x), load(kept), load(states)));
     }
 }

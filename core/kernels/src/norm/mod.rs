@@ -5,6 +5,7 @@
 #[cfg(target_arch = "x86_64")]
 mod passes;
 
+use crate::factors::Factors;
 use tch::{Device, Kind, Tensor};
 
 /// Whether such rows are served: float32 on a processor with AVX2 and FMA, of a multiple of 8 numbers.
@@ -13,29 +14,27 @@ pub fn serves(device: Device, kind: Kind, width: i64) -> bool {
 }
 
 /// `x / sqrt(mean(x²) + epsilon)` of every row (Zhang and Sennrich, "Root Mean Square Layer Normalization", arXiv
-/// 1910.07467, equation 4, without gain), differentiable, in a kind: float32, or bf16 for a factor of a product.
-/// // [N, D] to [N, D]
+/// 1910.07467, equation 4, without gain), differentiable, as factors of a product. // [N, D] to [N, D]
 ///
 /// # Panics
-/// The shape or the kind is another, or [`serves`] says no.
-pub fn root_mean_square(x: &Tensor, epsilon: f64, kind: Kind) -> Tensor {
+/// The shape is another, or [`serves`] says no.
+pub fn root_mean_square(x: &Tensor, epsilon: f64, factors: Factors) -> Tensor {
     let size = x.size();
     assert!(size.len() == 2 && serves(x.device(), x.kind(), size[1]), "`serves` says no to {x:?}");
-    assert!(crate::reads(kind), "{kind:?} is not served");
-    over_root_mean_square(x, epsilon, kind)
+    over_root_mean_square(x, epsilon, factors)
 }
 
 #[cfg(target_arch = "x86_64")]
-fn over_root_mean_square(x: &Tensor, epsilon: f64, kind: Kind) -> Tensor {
-    let (normal, scales) = passes::forward(&x.detach().contiguous(), epsilon as f32, kind);
+fn over_root_mean_square(x: &Tensor, epsilon: f64, factors: Factors) -> Tensor {
+    let (normal, scales) = passes::forward(&x.detach().contiguous(), epsilon as f32, factors);
     let kept = normal.detach();
     crate::node::attach(&normal, &[x], move |of_normal| {
-        vec![Some(passes::backward(&kept, &scales, &of_normal.contiguous()))]
+        vec![Some(passes::backward(&kept, &scales, &of_normal.contiguous(), factors))]
     });
     normal
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn over_root_mean_square(_: &Tensor, _: f64, _: Kind) -> Tensor {
+fn over_root_mean_square(_: &Tensor, _: f64, _: Factors) -> Tensor {
     unreachable!("`serves` says no on this processor")
 }

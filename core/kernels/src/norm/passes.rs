@@ -1,17 +1,17 @@
 //! The passes, in rows shared out among libtorch's threads.
 #![allow(unsafe_code)]
 
+use crate::factors::Factors;
 use crate::floats::{numbers_of, numbers_of_new};
 use crate::lanes::{LANES, dot, load, store};
-use crate::number::Number;
+use crate::number::{Number, with_numbers};
 use crate::threads::{run, share};
-use half::bf16;
 use std::arch::x86_64::{_mm256_fnmadd_ps, _mm256_mul_ps, _mm256_set1_ps};
 use tch::{Device, Kind, Tensor};
 
-/// Rows over their root mean square, in a kind `[N, D]`, and one over that `[N]`.
-pub fn forward(x: &Tensor, epsilon: f32, kind: Kind) -> (Tensor, Tensor) {
-    if kind == Kind::Float { forward_as::<f32>(x, epsilon) } else { forward_as::<bf16>(x, epsilon) }
+/// Rows over their root mean square, as factors `[N, D]`, and one over that `[N]`.
+pub fn forward(x: &Tensor, epsilon: f32, factors: Factors) -> (Tensor, Tensor) {
+    with_numbers!(factors, N => forward_as::<N>(x, epsilon))
 }
 
 fn forward_as<N: Number>(x: &Tensor, epsilon: f32) -> (Tensor, Tensor) {
@@ -41,13 +41,9 @@ fn normalise<N: Number>(x: &[f32], width: usize, epsilon: f32, normal: &mut [N],
     }
 }
 
-/// With n = x s: `∂x = s (g - n mean(g n))`; n and g are of the same kind, the rest is float32. // [N, D]
-pub fn backward(normal: &Tensor, scales: &Tensor, of_normal: &Tensor) -> Tensor {
-    if normal.kind() == Kind::Float {
-        backward_as::<f32>(normal, scales, of_normal)
-    } else {
-        backward_as::<bf16>(normal, scales, of_normal)
-    }
+/// With n = x s: `∂x = s (g - n mean(g n))`; n and g are factors, the rest is float32. // [N, D]
+pub fn backward(normal: &Tensor, scales: &Tensor, of_normal: &Tensor, factors: Factors) -> Tensor {
+    with_numbers!(factors, N => backward_as::<N>(normal, scales, of_normal))
 }
 
 fn backward_as<N: Number>(normal: &Tensor, scales: &Tensor, of_normal: &Tensor) -> Tensor {

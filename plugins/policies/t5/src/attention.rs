@@ -2,7 +2,7 @@
 
 use crate::fused::FusedBlock;
 use crate::layout::WORTH_PACKING;
-use crate::precision::Factors;
+use prorl_kernels::factors::Factors;
 use prorl_kernels::{dropout, norm};
 use prorl_sdk::dropout::dropout as any_dropout;
 use tch::{Kind, Tensor};
@@ -54,7 +54,7 @@ impl Network {
     /// `x / sqrt(mean(x²) + eps)`; the norm's weight is part of the next product. // [N, D]
     pub fn normalise(&self, states: &Tensor) -> Tensor {
         if norm::serves(states.device(), states.kind(), self.d_model) {
-            return norm::root_mean_square(states, self.eps, Kind::Float);
+            return norm::root_mean_square(states, self.eps, Factors::Float32);
         }
         // A norm's backward pass would look for zeros.
         let mean_square = Tensor::linalg_vecdot(states, states, -1) / self.d_model as f64; // [N]
@@ -63,8 +63,8 @@ impl Network {
 
     /// The same as a factor of a product with weights. // [N, D]
     pub fn factor(&self, states: &Tensor) -> Tensor {
-        if self.factors == Factors::Bf16 && norm::serves(states.device(), states.kind(), self.d_model) {
-            return norm::root_mean_square(states, self.eps, Kind::BFloat16);
+        if norm::serves(states.device(), states.kind(), self.d_model) {
+            return norm::root_mean_square(states, self.eps, self.factors);
         }
         self.factors.of(&self.normalise(states))
     }
@@ -80,7 +80,7 @@ impl Network {
             Source::States(states) => self.factors_of_attention(states, weight),
             Source::Tokens { embedding, tokens } => {
                 // Gradients of equal tokens are summed in the kind that is looked up.
-                let rows = self.factors_of_attention(embedding, weight).to_kind(self.attention);
+                let rows = self.for_products(&self.factors_of_attention(embedding, weight));
                 Tensor::embedding(&rows, tokens, -1, false, false)
             }
         }
@@ -91,40 +91,50 @@ impl Network {
         self.by_token && self.dropout == 0.0 && embedding.size()[0] < tokens
     }
 
-    /// The same of states that are normalised. // [N, out]
-    pub fn projected(&self, normalised: &Tensor, weight: &Tensor) -> Tensor {
-        self.factors.of(&self.factors.product(normalised, weight))
+    /// The same of a factor: `x Wᵀ`. // [N, out]
+    pub fn projected(&self, x: &Tensor, weight: &Tensor) -> Tensor {
+        x.linear(weight, None::<&Tensor>)
+    }
+
+    /// Queries, keys and values as factors of libtorch's products. // as `x`
+    pub fn for_products(&self, x: &Tensor) -> Tensor {
+        self.factors.of(x).to_kind(self.attention)
+    }
+
+    /// How own attention is to read queries, keys and values: looked up, they are float32.
+    pub fn kept(&self, x: &Tensor) -> Factors {
+        if x.kind() == self.factors.kind() { self.factors } else { Factors::Rounded }
     }
 
     /// Dropout where there is any.
     pub fn dropped(&self, x: Tensor) -> Tensor {
-        if drops_at_once(&x) { dropout::dropped(&x, self.dropout) } else { any_dropout(&x, self.dropout, true) }
+        if dropout::serves(&x) { dropout::dropped(&x, self.dropout) } else { any_dropout(&x, self.dropout, true) }
     }
 
     /// `states + change`, with dropout of the change. // as `states`
     pub fn plus(&self, states: &Tensor, change: Tensor) -> Tensor {
-        if (self.dropout > 0.0 || change.kind() != states.kind()) && drops_at_once(&change) {
+        if (self.dropout > 0.0 || change.kind() != states.kind()) && dropout::serves(&change) {
             return dropout::plus_dropped(states, &change, self.dropout);
         }
         states + self.dropped(change)
     }
 
-    /// `states + inner output`. // [N, D]
+    /// `states + inner output`, of two factors. // [N, D]
     pub fn residual(&self, states: &Tensor, inner: &Tensor, output: &Tensor) -> Tensor {
-        let inner = self.factors.of(inner);
         if self.dropout == 0.0 && self.factors != Factors::Bf16 {
-            return states.addmm(&inner, output);
+            return states.addmm(inner, output);
         }
         self.plus(states, inner.mm(output))
     }
 
     /// The feed-forward sub-layer with its residual. // [N, D]
     pub fn feed_forward(&self, states: &Tensor, block: &FusedBlock) -> Tensor {
-        let inner = self.factors.product(&self.factor(states), &block.wi); // [N, d_ff]
+        let inner = self.projected(&self.factor(states), &block.wi); // [N, d_ff]
+        let in_place = self.dropout == 0.0 && self.factors != Factors::Rounded;
         // Dropout does not change signs, so it may come first.
-        let inner = match self.dropout > 0.0 && drops_at_once(&inner) {
-            true => dropout::dropped_relu(&inner, self.dropout),
-            false => self.dropped(inner).relu_(),
+        let inner = match !in_place && dropout::serves(&inner) {
+            true => dropout::dropped_relu(&inner, self.dropout, self.factors),
+            false => self.factors.of(&self.dropped(inner).relu_()),
         };
         self.residual(states, &inner, &block.wo)
     }
@@ -180,9 +190,4 @@ impl Network {
         let time = heads.size()[1];
         heads.view([rows, self.heads, time, self.d_kv]).transpose(1, 2).reshape([rows, time, self.inner()])
     }
-}
-
-/// Whether dropout and what stands beside it are one pass.
-fn drops_at_once(x: &Tensor) -> bool {
-    dropout::serves(x.device(), x.kind(), x.size().last().copied().unwrap_or(0))
 }

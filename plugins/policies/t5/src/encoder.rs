@@ -54,8 +54,8 @@ impl Encoded {
     /// Keys and values for every decoder layer, head by head, over the rectangle.
     pub fn memories(&self, network: &Network, weights: &Weights) -> Vec<Memory> {
         let (joined, layers) = self.joined(network, weights);
-        let joined = joined.to_kind(network.attention);
-        let mut parts = network.by_head(&self.layout.spread(&joined), 2 * layers).into_iter();
+        let joined = self.layout.spread(&network.for_products(&joined));
+        let mut parts = network.by_head(&joined, 2 * layers).into_iter();
         let mut heads = || parts.by_ref().take(network.heads as usize).collect();
         (0..layers).map(|_| Memory { keys: heads(), values: heads() }).collect()
     }
@@ -68,7 +68,8 @@ impl Encoded {
 
     /// Keys and values of all decoder layers, one product for all, and how many layers. // [N, layers * 2 * heads * d_kv]
     fn joined(&self, network: &Network, weights: &Weights) -> (Tensor, i64) {
-        let joined = network.projected(&self.states, &fused::cross_keys_values(weights, network.factors));
+        let joined =
+            network.projected(&network.factors.of(&self.states), &fused::cross_keys_values(weights, network.factors));
         (joined, weights.decoder.blocks.len() as i64)
     }
 }

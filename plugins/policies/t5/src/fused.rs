@@ -4,8 +4,8 @@
 //! weight is multiplied into the product that follows it, `W (w ⊙ x̂) = (W diag w) x̂`: a small matrix is
 //! scaled instead of every state. Gradients reach the original weights through these joins.
 
-use crate::precision::Factors;
 use crate::weights::{Stack, Weights};
+use prorl_kernels::factors::Factors;
 use tch::Tensor;
 
 /// One layer's products.

@@ -7,7 +7,7 @@ use crate::head::Head;
 use crate::imitation;
 use crate::log_probs;
 use crate::parameters::T5Parameters;
-use crate::precision::{Factors, products_read_strides};
+use crate::precision::{in_attention, products_read_strides};
 use crate::relative::Buckets;
 use crate::sampling;
 use crate::tokens::Vocabulary;
@@ -64,6 +64,7 @@ impl T5Policy {
         let (count, max_distance) = (self.parameters.buckets, self.parameters.max_distance);
         let device = self.weights.shared.device();
         let factors = self.parameters.precision.factors(device);
+        let attention = in_attention(factors, device);
         Call {
             network: Network {
                 d_model,
@@ -71,12 +72,12 @@ impl T5Policy {
                 d_kv,
                 eps,
                 factors,
-                attention: factors.in_attention(device),
+                attention,
                 reads_strides: products_read_strides(device),
-                // Rounded factors would be others than those of sampling.
-                absorbing: factors == Factors::Float32,
+                // With more products that are rounded, they would be rounded more often.
+                absorbing: attention == Kind::Float,
                 by_token: true,
-                fused: prorl_kernels::attention::serves(device, Kind::Float, d_kv),
+                fused: prorl_kernels::attention::serves(device, d_kv),
                 dropout: if training { self.parameters.dropout } else { 0.0 },
             },
             weights: &self.weights,

@@ -5,6 +5,7 @@
 //! themselves keep float32, and so do, on the processor, attention's own small products. So
 //! what is sampled has the log-probability that is differentiated, but for the rounding of products of different shapes.
 
+use prorl_kernels::factors::Factors;
 use prorl_sdk::prelude::*;
 use tch::Kind;
 
@@ -17,15 +18,6 @@ pub enum Precision {
     Float32,
     /// 8 bits of significand.
     Bf16,
-}
-
-/// How factors are kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Factors {
-    Float32,
-    Bf16,
-    /// With bf16's 8 bits, in float32.
-    Rounded,
 }
 
 impl Precision {
@@ -56,40 +48,7 @@ fn processor_multiplies_bf16() -> bool {
     true
 }
 
-impl Factors {
-    /// Kind of attention's own products.
-    pub fn in_attention(self, device: Device) -> Kind {
-        if self == Self::Bf16 && device != Device::Cpu { Kind::BFloat16 } else { Kind::Float }
-    }
-
-    /// `x` as a factor.
-    pub fn of(self, x: &Tensor) -> Tensor {
-        match self {
-            Self::Float32 => x.shallow_clone(),
-            Self::Bf16 => x.to_kind(Kind::BFloat16),
-            Self::Rounded => x.to_kind(Kind::BFloat16).to_kind(Kind::Float),
-        }
-    }
-
-    /// `x Wᵀ`; the weight is a factor already. // [N, out]
-    pub fn product(self, x: &Tensor, weight: &Tensor) -> Tensor {
-        self.of(x).linear(weight, None::<&Tensor>)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rounded_factors_are_those_of_bf16() {
-        let x = Tensor::randn([40, 30], (Kind::Float, Device::Cpu));
-        let (rounded, own) = (Factors::Rounded.of(&x), Factors::Bf16.of(&x));
-        assert_eq!((rounded.kind(), own.kind()), (Kind::Float, Kind::BFloat16));
-        assert_eq!(rounded, own.to_kind(Kind::Float));
-        let weight = Factors::Rounded.of(&Tensor::randn([20, 30], (Kind::Float, Device::Cpu)));
-        let exact = own.to_kind(Kind::Double).mm(&weight.to_kind(Kind::Double).tr());
-        let off = (Factors::Rounded.product(&x, &weight).to_kind(Kind::Double) - exact).abs().max();
-        assert!(off.double_value(&[]) < 1e-4, "sums are float32: {off:?}");
-    }
+/// Kind of the factors of attention's own products.
+pub fn in_attention(factors: Factors, device: Device) -> Kind {
+    if device == Device::Cpu { Kind::Float } else { factors.kind() }
 }

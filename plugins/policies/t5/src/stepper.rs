@@ -48,8 +48,7 @@ impl<'a> Stepper<'a> {
         let mask = encoded.mask.as_ref().map(|mask| mask.unsqueeze(1));
         let looks_up = network.looks_up(&weights.shared, encoded.layout.rows * tokens);
         let first = fused.blocks.first().filter(|_| looks_up);
-        let first =
-            first.map(|block| network.factors_of_attention(&weights.shared, &block.qkv).to_kind(network.attention));
+        let first = first.map(|block| network.for_products(&network.factors_of_attention(&weights.shared, &block.qkv)));
         Self { network, weights, fused, memories, mask, first }
     }
 
@@ -65,10 +64,10 @@ impl<'a> Stepper<'a> {
             let last = layer + 1 == layers;
             let qkv = match &self.first {
                 Some(first) if layer == 0 => first.index_select(0, &tokens),
-                _ => network.factors_of_attention(&states, &block.qkv).to_kind(network.attention),
+                _ => network.for_products(&network.factors_of_attention(&states, &block.qkv)),
             };
             let qkv = qkv.view([rows, new, 3, network.heads, network.d_kv]);
-            let own = past.attend(network, layer, &qkv, last);
+            let own = network.factors.of(&past.attend(network, layer, &qkv, last));
             if last {
                 // Nothing but its keys and values is needed of a token that others follow.
                 states = states.view([rows, new, -1]).select(1, new - 1); // [rows, D]
@@ -94,8 +93,8 @@ impl<'a> Stepper<'a> {
                 network.plus(states, found.view([-1, d_model]))
             }
             Memory::Plain { keys, values } => {
-                let queries = network.factors_of_attention(states, &cross.q).to_kind(network.attention);
-                let found = self.look_up(&queries, rows, [keys, values], of_prompts);
+                let queries = network.for_products(&network.factors_of_attention(states, &cross.q));
+                let found = network.factors.of(&self.look_up(&queries, rows, [keys, values], of_prompts));
                 network.residual(states, &found, &cross.o)
             }
         }
