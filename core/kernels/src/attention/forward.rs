@@ -14,7 +14,8 @@ pub struct Forward {
     keys: Vec<f32>,    // [heads, width, step], turned
     values: Vec<f32>,  // [heads, keys, width]
     queries: Vec<f32>, // [heads, block, width]
-    scores: Vec<f32>,  // [HIGH, step]
+    /// For scores. // [HIGH, step]
+    pub scores: Vec<f32>,
     factors: Vec<f32>, // [step]
 }
 
@@ -87,7 +88,7 @@ fn weigh<N: Number>(
 /// A row of scores becomes exponentials of what they are less than the largest; gives that and the sum.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-fn soften(scores: &mut [f32], bias: Option<&[f32]>, seen: usize) -> (f32, f32) {
+pub fn soften(scores: &mut [f32], bias: Option<&[f32]>, seen: usize) -> (f32, f32) {
     let mut most = _mm256_set1_ps(f32::NEG_INFINITY);
     for place in (0..scores.len()).step_by(LANES) {
         let score = biased(scores, bias, place, seen);

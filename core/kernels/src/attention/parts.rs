@@ -4,14 +4,20 @@
 
 use super::spans::Spans;
 use crate::floats::Part;
+use crate::tiles::HIGH;
 use std::ops::Range;
 
 /// Products and sums that are worth a thread: what it takes to start one, many times over.
 const WORTH_A_THREAD: usize = 4_000_000;
 
+/// To lay out a key and a value takes as long as these many queries look at them.
+const LAYING_OUT: usize = 10;
+
 /// Cuts sequences into at most `threads` parts of about the same work, `width` numbers for every query and key.
 pub fn parts(from: &Spans, to: &Spans, width: usize, threads: usize) -> Vec<Range<usize>> {
-    let work = |sequence| from.of(sequence).len() * to.of(sequence).len() * width;
+    // Queries are worked on by whole tiles.
+    let looks = |queries: usize| if queries == 0 { 0 } else { queries.next_multiple_of(HIGH) + LAYING_OUT };
+    let work = |sequence| looks(from.of(sequence).len()) * to.of(sequence).len() * width;
     let total: usize = (0..from.len()).map(work).sum();
     let count = threads.min(total / WORTH_A_THREAD).max(1);
     let (mut parts, mut begin, mut done) = (Vec::with_capacity(count), 0, 0);

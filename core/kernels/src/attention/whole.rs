@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::backward::{self, Backward, Known};
+use super::few::{self, FEW};
 use super::forward::{self, Forward};
 use super::parts::{parts, split};
 use super::sequence::Sequence;
@@ -177,7 +178,12 @@ impl<'a, N: Number> View<'a, N> {
         for sequence in sequences.filter(|&it| !self.plan.skips(it)) {
             let row = from.of(sequence).start - found.first;
             let found = &mut found.numbers[row * heads * width..];
-            forward::pass(self.sequence(sequence), &mut room, found, &mut normalisers[row * heads * 2..]);
+            let (sequence, normalisers) = (self.sequence(sequence), &mut normalisers[row * heads * 2..]);
+            if sequence.queries.count <= FEW && sequence.decisions.is_empty() {
+                few::pass(&sequence, &mut room.scores, found, normalisers);
+            } else {
+                forward::pass(sequence, &mut room, found, normalisers);
+            }
         }
     }
 

@@ -113,13 +113,13 @@ impl Past for SharedPast {
         let Network { heads, d_kv, .. } = *network;
         let (keys, values) = (&self.keys[layer], &self.values[layer]);
         let (prompts, new, used) = (keys.size()[0], qkv.size()[1], self.used());
-        let apart = qkv.view([prompts, -1, new, 3, heads, d_kv]).permute([3, 0, 4, 2, 1, 5]); // [3, b, heads, n, beams, d_kv]
+        let apart = network.for_products(qkv).view([prompts, -1, new, 3, heads, d_kv]).permute([3, 0, 4, 2, 1, 5]); // [3, b, heads, n, beams, d_kv]
         let beams = apart.size()[4];
         let stored = |place: i64| apart.get(place).reshape([prompts, heads, new * beams, d_kv]);
         keys.narrow(2, used, new * beams).copy_(&stored(1));
         values.narrow(2, used, new * beams).copy_(&stored(2));
         if used == 0 {
-            return apart.get(2).reshape([-1, heads * d_kv]); // the only token attends to itself
+            return network.factors.of(&apart.get(2).reshape([-1, heads * d_kv])); // the only token attends to itself
         }
         let (slots, asking) = (used + new * beams, if last_alone { 1 } else { new });
         let so_far = |kept: &Tensor| network.readable(kept.flatten(0, 1).narrow(1, 0, slots)); // [b * heads, slots, d_kv]
@@ -128,6 +128,6 @@ impl Past for SharedPast {
         let scores = query.bmm(&so_far(keys).transpose(1, 2)).view([prompts, heads, beams * asking, slots]);
         let bias = self.bias.narrow(3, new - asking, asking).flatten(2, 3); // [b, heads, beams * asking, slots]
         let mixed = network.mix(scores, Some(&bias), &so_far(values));
-        network.merge(&mixed, prompts).view([-1, heads * d_kv])
+        network.factors.of(&network.merge(&mixed, prompts).view([-1, heads * d_kv]))
     }
 }

@@ -10,8 +10,8 @@ use tch::Tensor;
 
 /// Earlier tokens' keys and values, as one way of decoding keeps them.
 pub trait Past {
-    /// Adds the newest tokens' keys and values and attends to all so far; `qkv` is `[rows, n, 3, heads, d_kv]`. Of each
-    /// row's tokens all ask, or the last one alone. // [rows * n or rows, heads * d_kv]
+    /// Adds the newest tokens' keys and values and attends to all so far; `qkv` is `[rows, n, 3 * heads * d_kv]`. Of each
+    /// row's tokens all ask, or the last one alone; what is found is a factor. // [rows * n or rows, heads * d_kv]
     fn attend(&mut self, network: &Network, layer: usize, qkv: &Tensor, last_alone: bool) -> Tensor;
 }
 
@@ -48,7 +48,7 @@ impl<'a> Stepper<'a> {
         let mask = encoded.mask.as_ref().map(|mask| mask.unsqueeze(1));
         let looks_up = network.looks_up(&weights.shared, encoded.layout.rows * tokens);
         let first = fused.blocks.first().filter(|_| looks_up);
-        let first = first.map(|block| network.for_products(&network.factors_of_attention(&weights.shared, &block.qkv)));
+        let first = first.map(|block| network.factors_of_attention(&weights.shared, &block.qkv));
         Self { network, weights, fused, memories, mask, first }
     }
 
@@ -64,10 +64,9 @@ impl<'a> Stepper<'a> {
             let last = layer + 1 == layers;
             let qkv = match &self.first {
                 Some(first) if layer == 0 => first.index_select(0, &tokens),
-                _ => network.for_products(&network.factors_of_attention(&states, &block.qkv)),
+                _ => network.factors_of_attention(&states, &block.qkv),
             };
-            let qkv = qkv.view([rows, new, 3, network.heads, network.d_kv]);
-            let own = network.factors.of(&past.attend(network, layer, &qkv, last));
+            let own = past.attend(network, layer, &qkv.view([rows, new, -1]), last);
             if last {
                 // Nothing but its keys and values is needed of a token that others follow.
                 states = states.view([rows, new, -1]).select(1, new - 1); // [rows, D]
