@@ -20,20 +20,21 @@ const BLOCK: usize = 1024;
 
 type Multipliers = [f32; BLOCK];
 
+/// Of a block in which nothing is dropped.
+const ONES: Multipliers = [1.0; BLOCK];
+
 /// What is dropped, if anything.
 #[derive(Clone, Copy)]
 pub struct Drops(pub Option<Dropping>);
 
 impl Drops {
-    /// What a block's numbers are multiplied by.
+    /// What a block's numbers are multiplied by, written to the room where it is not 1.
     #[inline]
     #[target_feature(enable = "avx2,fma")]
-    fn multipliers(self, block: usize) -> Multipliers {
-        let mut kept = [1.0; BLOCK];
-        if let Some(dropping) = self.0 {
-            dropping.decisions(block as u64).fill(&mut kept);
-        }
-        kept
+    fn multipliers(self, block: usize, room: &mut Multipliers) -> &Multipliers {
+        let Some(dropping) = self.0 else { return &ONES };
+        dropping.decisions(block as u64).fill(room);
+        room
     }
 }
 
@@ -65,7 +66,7 @@ fn scaled_as<N: Number, I: Number>(drops: Drops, x: &Tensor) -> Tensor {
     let numbers = numbers_of::<N>(x);
     by_block(x, |block, at, into: &mut [I]| {
         // SAFETY: the processor has AVX2 and FMA, as `serves` found.
-        unsafe { scale(&numbers[at], &drops.multipliers(block), into) }
+        unsafe { scale(&numbers[at], drops.multipliers(block, &mut [0.0; BLOCK]), into) }
     })
 }
 
@@ -91,7 +92,7 @@ fn rectified_as<N: Number>(drops: Drops, x: &Tensor) -> Tensor {
     let numbers = numbers_of::<N>(x);
     by_block(x, |block, at, into: &mut [N]| {
         // SAFETY: as above.
-        unsafe { rectify(&numbers[at], &drops.multipliers(block), into) }
+        unsafe { rectify(&numbers[at], drops.multipliers(block, &mut [0.0; BLOCK]), into) }
     })
 }
 
@@ -137,7 +138,7 @@ fn added_as<N: Number>(drops: Drops, states: &Tensor, x: &Tensor) -> Tensor {
     let (states, numbers) = (numbers_of::<f32>(states), numbers_of::<N>(x));
     by_block(x, |block, at, into: &mut [f32]| {
         // SAFETY: as above.
-        unsafe { add(&states[at.clone()], &numbers[at], &drops.multipliers(block), into) }
+        unsafe { add(&states[at.clone()], &numbers[at], drops.multipliers(block, &mut [0.0; BLOCK]), into) }
     })
 }
 

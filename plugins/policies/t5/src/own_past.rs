@@ -5,6 +5,7 @@ use crate::policy::Call;
 use crate::relative::causal_mask;
 use crate::stepper::Past;
 use prorl_kernels::attention::{Attention, Spans};
+use prorl_kernels::factors::Factors;
 use tch::{Device, Kind, Tensor};
 
 /// Keys and values of each path's own tokens.
@@ -24,6 +25,11 @@ enum Kept {
     Heads { keys: Vec<Tensor>, values: Vec<Tensor> }, // [rows, heads, P * L, d_kv]
 }
 
+/// How rows are kept: numbers of 8 bits in as many bytes as they need, whatever products with weights take.
+fn in_rows(network: &Network) -> Factors {
+    if network.factors == Factors::Float32 { Factors::Float32 } else { Factors::Bf16 }
+}
+
 impl OwnPast {
     /// Nothing read yet, with room for `longest` tokens.
     pub fn new(call: &Call<'_>, prompts: i64, group: i64, longest: i64, device: Device) -> Self {
@@ -33,7 +39,7 @@ impl OwnPast {
         let bias = call.decoder_buckets.bias(&call.weights.decoder.relative_bias, 0, longest, longest);
         let rows = prompts * group;
         if network.fused {
-            let kept = Kept::Rows(room(&[rows, longest, 2 * network.inner()], network.factors.kind()));
+            let kept = Kept::Rows(room(&[rows, longest, 2 * network.inner()], in_rows(network).kind()));
             return Self { kept, bias, group, time: 0 };
         }
         let size = [rows, network.heads, longest, network.d_kv];
@@ -66,14 +72,14 @@ impl OwnPast {
         let (rows, new, inner) = (qkv.size()[0], qkv.size()[1], network.inner());
         let longest = both.size()[1];
         both.narrow(1, self.time, new).copy_(&qkv.narrow(2, inner, 2 * inner));
-        let queries = qkv.narrow(1, new - asking, asking).narrow(2, 0, inner).reshape([-1, inner]);
+        let queries = qkv.narrow(1, new - asking, asking).narrow(2, 0, inner).reshape([-1, inner]).to_kind(both.kind());
         let slots = (self.time + new) as usize;
         let from = Spans::packed(&vec![asking as usize; rows as usize]);
         let to = Spans::padded(&vec![slots; rows as usize], longest as usize);
         let places: Vec<usize> = (0..rows).flat_map(|_| slots - asking as usize..slots).collect();
-        let Network { heads, factors, .. } = *network;
+        let (heads, factors) = (network.heads, in_rows(network));
         let attention = Attention { heads, bias: Some(&self.bias), causal: true, factors, dropout: 0.0 };
-        attention.from_places(&queries, &from, &places, &both.flatten(0, 1), &to)
+        attention.from_places(&queries, &from, &places, &both.flatten(0, 1), &to).to_kind(network.factors.kind())
     }
 
     /// The same by products, head by head.
