@@ -49,21 +49,16 @@ pub struct Machine {
 impl Machine {
     /// Measures it, on as many threads as libtorch has.
     pub fn measure(device: Device) -> Self {
-        let product = |side: i64, kind: Kind| {
-            let factor = Tensor::randn([side, side], (Kind::Float, device)).to_kind(kind);
-            let seconds = quickest(device, || drop(factor.mm(&factor)));
-            2.0 * (side as f64).powi(3) / seconds
-        };
-        let (small, large) = (256, if device == Device::Cpu { 2_048 } else { 8_192 });
+        let large = if device == Device::Cpu { 2_048 } else { 8_192 };
         // A large product without the instructions for it would take minutes.
-        let has_bf16 = device != Device::Cpu || product(small, Kind::BFloat16) > product(small, Kind::Float);
+        let has_bf16 = multiplies_bf16(device);
         let source = Tensor::zeros([64 << 20], (Kind::Float, device)); // 256 MiB, beyond the caches
         let target = source.empty_like();
         let seconds = quickest(device, || target.shallow_clone().copy_(&source));
         let bytes = 2.0 * 4.0 * source.numel() as f64;
         Self {
-            float32: product(large, Kind::Float),
-            bf16: has_bf16.then(|| product(large, Kind::BFloat16)),
+            float32: product(device, large, Kind::Float),
+            bf16: has_bf16.then(|| product(device, large, Kind::BFloat16)),
             bandwidth: bytes / seconds,
         }
     }
@@ -72,6 +67,19 @@ impl Machine {
     pub fn speed(&self, precision: &str) -> f64 {
         self.bf16.filter(|_| precision == "bf16").unwrap_or(self.float32)
     }
+}
+
+/// Whether a device has products of bf16, so that they take less than those of float32.
+pub fn multiplies_bf16(device: Device) -> bool {
+    let small = 256;
+    device != Device::Cpu || product(device, small, Kind::BFloat16) > product(device, small, Kind::Float)
+}
+
+/// Operations a second of a product of two square factors.
+fn product(device: Device, side: i64, kind: Kind) -> f64 {
+    let factor = Tensor::randn([side, side], (Kind::Float, device)).to_kind(kind);
+    let seconds = quickest(device, || drop(factor.mm(&factor)));
+    2.0 * (side as f64).powi(3) / seconds
 }
 
 /// Least seconds of several calls.

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 use clap::Parser;
-use prorl_host::benchmark::floor::Machine;
+use prorl_host::benchmark::floor::{Machine, multiplies_bf16};
 use prorl_host::benchmark::history::{self, Figure, Record};
 use prorl_host::benchmark::python::Python;
 use prorl_host::benchmark::report::{Measured, Side};
@@ -60,6 +60,9 @@ struct Arguments {
     /// Python interpreter with torch, transformers and recbole: runs the comparison too, for bf16 also under autocast.
     #[arg(long)]
     python: Option<PathBuf>,
+    /// Times Python under autocast even where the device has no products of bf16: a task takes it minutes there.
+    #[arg(long)]
+    slow_autocast: bool,
     /// The comparison's script.
     #[arg(long, default_value = "../shared/baseline/bench_python.py")]
     script: PathBuf,
@@ -126,6 +129,14 @@ fn main() -> Result<()> {
 /// Task by task, so that all sides meet the machine in the same mood.
 fn tasks(arguments: &Arguments, python: Option<&Python>, registry: &Registry, sizes: &Sizes) -> Result<Vec<Measured>> {
     let mut measured = Vec::new();
+    // Float32 is what all ratios are to; autocast stands beside it where bf16 was asked for.
+    let wants_autocast = python.is_some() && arguments.precision.iter().any(|it| it == "bf16");
+    let autocast = wants_autocast && (arguments.slow_autocast || multiplies_bf16(sizes.device));
+    if wants_autocast && !autocast {
+        log::info!(
+            "Python is not timed under autocast: this device has no products of bf16; --slow-autocast times it anyway"
+        );
+    }
     let mut add = |side, precision: &str, timing: benchmark::Timing| {
         let whose = if side == Side::Ours { "" } else { ", in Python" };
         prorl_host::outln!("{:9} {:9.3} s   {precision}{whose}: {}", timing.name, timing.seconds, timing.what);
@@ -140,8 +151,7 @@ fn tasks(arguments: &Arguments, python: Option<&Python>, registry: &Registry, si
             add(Side::Ours, &label(precision), benchmark::run(registry, &sizes, task)?);
         }
         let Some(python) = python.filter(|_| benchmark::is_compared(task)) else { continue };
-        // Float32 is what all ratios are to; autocast stands beside it where bf16 was asked for.
-        let autocast = precisions().any(|it| policys && it == "bf16").then_some("bf16");
+        let autocast = (autocast && policys).then_some("bf16");
         for precision in ["float32"].into_iter().chain(autocast) {
             let sizes = Sizes { precision: precision.into(), ..sizes.clone() };
             if let Some(timing) = python.time(task, &sizes)? {
