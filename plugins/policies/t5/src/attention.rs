@@ -163,6 +163,14 @@ impl Network {
         self.absorbing && once + tokens * each < tokens * plain
     }
 
+    /// Whether it takes less to multiply each of a prompt's `tokens` states with its keys' and values' weights, too, than
+    /// to make a prompt's `keys` keys and values.
+    pub fn leaves_bare(&self, keys: i64, tokens: i64) -> bool {
+        let bare = 2 * tokens * (self.inner() * self.d_model + keys * self.heads * self.d_model);
+        let plain = 2 * self.inner() * (keys * self.d_model + tokens * keys);
+        self.absorbing && bare < plain
+    }
+
     /// Softmax of the scores plus bias in float32, as a factor. // as `scores`
     pub fn probabilities(&self, scores: Tensor, bias: Option<&Tensor>) -> Tensor {
         let mut scores = scores.to_kind(Kind::Float);

@@ -4,8 +4,9 @@ use crate::attention::{Network, Source};
 use crate::encoder::Encoded;
 use crate::fused::FusedStack;
 use crate::layout::Layout;
+use crate::memories::Memories;
 use crate::relative::Buckets;
-use crate::sight::{Memories, Sight};
+use crate::sight::Sight;
 use crate::weights::Weights;
 use tch::Tensor;
 

@@ -14,6 +14,7 @@ mod hypotheses;
 mod imitation;
 mod layout;
 mod log_probs;
+mod memories;
 mod own_past;
 mod parameters;
 mod policy;

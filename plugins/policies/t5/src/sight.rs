@@ -1,16 +1,13 @@
-//! What positions see of each other and of the prompts, and the ways to look.
+//! What positions see of each other, and the ways to look.
 //!
 //! In one pass over each sequence as long as it is, where the processor serves that; or by libtorch's products over the
-//! rectangle, head by head. Paths look at their prompt's keys and values many times: where that pays, these are multiplied
-//! with the weights that lie between them and the states, `x̂ Wq Kᵀ = x̂ (Wq Kᵀ)` and `(P V) Wo = P (V Wo)`.
+//! rectangle, head by head.
 
 use crate::attention::{Network, Source};
 use crate::decoder::Wanted;
-use crate::encoder::{Encoded, Memory};
-use crate::fused::{FusedBlock, FusedCross, FusedStack};
+use crate::fused::FusedBlock;
 use crate::layout::{Layout, whole_numbers};
 use crate::relative::causal_mask;
-use crate::weights::Weights;
 use prorl_kernels::attention::{Attention, Spans};
 use tch::Tensor;
 
@@ -79,100 +76,6 @@ impl Sight {
                 wanted.map_or_else(|| found.shallow_clone(), |wanted| wanted.of(&found))
             }
         }
-    }
-}
-
-/// The prompts' keys and values for every layer of the decoder, and how paths look at them.
-pub enum Memories<'a> {
-    /// In one pass: keys and values of all heads side by side.
-    Fused { layers: Vec<Tensor>, spans: Spans }, // [N, 2 * heads * d_kv]
-    /// By products, head by head.
-    Products { layers: Vec<Memory>, mask: Option<&'a Tensor> }, // mask [B, 1, T]
-    /// By products of states with keys that queries' weights are part of, and of values with the output's weights.
-    Absorbed { layers: Vec<Absorbed>, mask: Option<Tensor> }, // mask [B, 1, 1, T]
-}
-
-/// A layer's keys and values in the width of states.
-pub struct Absorbed {
-    pub keys: Tensor,   // [B, heads * T, D]
-    pub values: Tensor, // [B, heads * T, D]
-}
-
-impl<'a> Memories<'a> {
-    /// Those of encoded prompts, for `tokens` of every prompt's paths.
-    pub fn of(encoded: &'a Encoded, network: &Network, weights: &Weights, stack: &FusedStack, tokens: i64) -> Self {
-        if network.absorbs(encoded.layout.time, tokens) {
-            let mask = encoded.mask.as_ref().map(|mask| mask.unsqueeze(1));
-            return Self::Absorbed { layers: Absorbed::layers(network, weights, encoded, stack), mask };
-        }
-        if network.fused {
-            return Self::Fused { layers: encoded.keys_values(network, weights), spans: encoded.layout.spans() };
-        }
-        Self::Products { layers: encoded.memories(network, weights), mask: encoded.mask.as_ref() }
-    }
-
-    /// The cross attention of a layer with its residual: a prompt's tokens are one block of queries. // [N, D]
-    pub fn attend(
-        &self,
-        network: &Network,
-        layer: usize,
-        states: &Tensor,
-        cross: &FusedCross,
-        of_prompts: &Layout,
-    ) -> Tensor {
-        let found = match self {
-            Self::Absorbed { layers, mask } => {
-                let normalised = of_prompts.spread(&network.normalise(states)); // [B, queries, D]
-                let found = layers[layer].look(network, &normalised, mask.as_ref());
-                return network.plus(states, of_prompts.pack(&found));
-            }
-            Self::Fused { layers, spans } => {
-                let queries = network.factors_of_attention(states, &cross.q); // [N, heads * d_kv]
-                let Network { heads, dropout, .. } = *network;
-                let factors = network.kept(&queries);
-                let attention = Attention { heads, bias: None, causal: false, factors, dropout };
-                attention.across(&queries, &of_prompts.spans(), &layers[layer], spans)
-            }
-            Self::Products { layers, mask } => {
-                let Memory { keys, values } = &layers[layer];
-                let queries = network.for_products(&network.factors_of_attention(states, &cross.q));
-                let queries = of_prompts.spread(&queries); // [B, queries, heads * d_kv]
-                let bias = mask.map_or(&[][..], std::slice::from_ref);
-                let found = network.look_up(&network.by_head(&queries, 1), keys, values, bias);
-                network.factors.of(&of_prompts.pack(&found))
-            }
-        };
-        network.residual(states, &found, &cross.o)
-    }
-}
-
-impl Absorbed {
-    /// Those of every layer of the decoder.
-    pub fn layers(network: &Network, weights: &Weights, encoded: &Encoded, stack: &FusedStack) -> Vec<Self> {
-        let layers = encoded.keys_values(network, weights).into_iter().zip(&stack.blocks);
-        layers.filter_map(|(both, block)| Some(Self::new(network, encoded, &both, block.cross.as_ref()?))).collect()
-    }
-
-    /// From keys and values side by side, `[N, 2 * heads * d_kv]`.
-    fn new(network: &Network, encoded: &Encoded, both: &Tensor, cross: &FusedCross) -> Self {
-        let Network { heads, d_kv, d_model, .. } = *network;
-        let (prompts, time) = (encoded.layout.rows, encoded.layout.time);
-        let both = encoded.layout.spread(&network.for_products(both));
-        let parts = both.view([prompts * time, 2, heads, d_kv]).permute([1, 2, 0, 3]);
-        let absorbed = |part: i64, weight: &Tensor| {
-            let found = parts.get(part).bmm(&weight.to_kind(network.attention).view([heads, d_kv, d_model])); // [heads, B * T, D]
-            found.view([heads, prompts, time, d_model]).transpose(0, 1).reshape([prompts, heads * time, d_model])
-        };
-        Self { keys: absorbed(0, &cross.q), values: absorbed(1, &cross.o) }
-    }
-
-    /// What normalised states `[B, queries, D]` find: `softmax(x̂ Wq Kᵀ) V Wo`, with `Wq Kᵀ` and `V Wo` at hand; `mask`
-    /// `[B, 1, 1, T]` is minus infinity where nothing is. // as `states`
-    pub fn look(&self, network: &Network, states: &Tensor, mask: Option<&Tensor>) -> Tensor {
-        let scores = states.bmm(&self.keys.transpose(1, 2)); // [B, queries, heads * T]
-        let by_head = scores.unflatten(-1, [network.heads, -1]); // [B, queries, heads, T]
-        let weights = network.probabilities(by_head, mask).flatten(2, 3);
-        weights.bmm(&self.values)
     }
 }
 
@@ -277,6 +180,12 @@ mod tests {
             };
             let (batch, weights) = (batch(group), Tensor::randn([3, group, 4, 4], (Kind::Float, Device::Cpu)));
             let expected = results(&policy, plain, &batch, &weights, &query);
+            let network = policy.call(false).network;
+            let (history, tokens) = (4 * 5 + 1, 9 * group);
+            assert_eq!(
+                (network.absorbs(history, tokens), network.leaves_bare(history, tokens)),
+                (group > 1, group == 1)
+            );
             for (absorbing, fused, reads_strides) in [(true, true, true), (true, false, false), (false, true, true)] {
                 let prepare = |call: &mut Call<'_>| {
                     let served = call.network.fused;

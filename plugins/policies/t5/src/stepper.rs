@@ -4,7 +4,7 @@ use crate::attention::Network;
 use crate::encoder::{self, Encoded};
 use crate::fused::{FusedCross, FusedStack};
 use crate::layout::Layout;
-use crate::sight::Absorbed;
+use crate::memories::Absorbed;
 use crate::weights::Weights;
 use tch::Tensor;
 

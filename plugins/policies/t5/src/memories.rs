@@ -1,0 +1,151 @@
+//! What paths see of their prompts, and the ways to look.
+//!
+//! As positions see each other; or, whichever takes least, with weights multiplied where fewer rows meet them. Many tokens
+//! look at keys and values that the weights on the other side are part of, `x̂ Wq Kᵀ = x̂ (Wq Kᵀ)` and `(P V) Wo = P (V Wo)`;
+//! few tokens look at encoded prompts themselves, `q (X Wk)ᵀ = (q Wkᵀ) Xᵀ` and `P (X Wv) = (P X) Wv`.
+
+use crate::attention::Network;
+use crate::encoder::{Encoded, Memory};
+use crate::fused::{FusedCross, FusedStack, cross_keys_values};
+use crate::layout::Layout;
+use crate::weights::Weights;
+use prorl_kernels::attention::{Attention, Spans};
+use tch::Tensor;
+
+/// The prompts' keys and values for every layer of the decoder, and how paths look at them.
+pub enum Memories<'a> {
+    /// In one pass: keys and values of all heads side by side.
+    Fused { layers: Vec<Tensor>, spans: Spans }, // [N, 2 * heads * d_kv]
+    /// By products, head by head.
+    Products { layers: Vec<Memory>, mask: Option<&'a Tensor> }, // mask [B, 1, T]
+    /// By products of states with keys that queries' weights are part of, and of values with the output's weights.
+    Absorbed { layers: Vec<Absorbed>, mask: Option<Tensor> }, // mask [B, 1, 1, T]
+    /// By products of encoded prompts themselves with queries that keys' weights are part of.
+    Bare(Bare),
+}
+
+/// A layer's keys and values in the width of states.
+pub struct Absorbed {
+    pub keys: Tensor,   // [B, heads * T, D]
+    pub values: Tensor, // [B, heads * T, D]
+}
+
+impl<'a> Memories<'a> {
+    /// Those of encoded prompts, for `tokens` of every prompt's paths.
+    pub fn of(encoded: &'a Encoded, network: &Network, weights: &Weights, stack: &FusedStack, tokens: i64) -> Self {
+        if network.absorbs(encoded.layout.time, tokens) {
+            let mask = encoded.mask.as_ref().map(|mask| mask.unsqueeze(1));
+            return Self::Absorbed { layers: Absorbed::layers(network, weights, encoded, stack), mask };
+        }
+        if network.leaves_bare(encoded.layout.time, tokens) {
+            return Self::Bare(Bare::new(network, weights, encoded));
+        }
+        if network.fused {
+            return Self::Fused { layers: encoded.keys_values(network, weights), spans: encoded.layout.spans() };
+        }
+        Self::Products { layers: encoded.memories(network, weights), mask: encoded.mask.as_ref() }
+    }
+
+    /// The cross attention of a layer with its residual: a prompt's tokens are one block of queries. // [N, D]
+    pub fn attend(
+        &self,
+        network: &Network,
+        layer: usize,
+        states: &Tensor,
+        cross: &FusedCross,
+        of_prompts: &Layout,
+    ) -> Tensor {
+        let found = match self {
+            Self::Absorbed { layers, mask } => {
+                let normalised = of_prompts.spread(&network.normalise(states)); // [B, queries, D]
+                let found = layers[layer].look(network, &normalised, mask.as_ref());
+                return network.plus(states, of_prompts.pack(&found));
+            }
+            Self::Bare(bare) => {
+                let queries = network.for_products(&network.factors_of_attention(states, &cross.q));
+                network.factors.of(&bare.look(network, layer, &queries, of_prompts))
+            }
+            Self::Fused { layers, spans } => {
+                let queries = network.factors_of_attention(states, &cross.q); // [N, heads * d_kv]
+                let Network { heads, dropout, .. } = *network;
+                let factors = network.kept(&queries);
+                let attention = Attention { heads, bias: None, causal: false, factors, dropout };
+                attention.across(&queries, &of_prompts.spans(), &layers[layer], spans)
+            }
+            Self::Products { layers, mask } => {
+                let Memory { keys, values } = &layers[layer];
+                let queries = network.for_products(&network.factors_of_attention(states, &cross.q));
+                let queries = of_prompts.spread(&queries); // [B, queries, heads * d_kv]
+                let bias = mask.map_or(&[][..], std::slice::from_ref);
+                let found = network.look_up(&network.by_head(&queries, 1), keys, values, bias);
+                network.factors.of(&of_prompts.pack(&found))
+            }
+        };
+        network.residual(states, &found, &cross.o)
+    }
+}
+
+impl Absorbed {
+    /// Those of every layer of the decoder.
+    pub fn layers(network: &Network, weights: &Weights, encoded: &Encoded, stack: &FusedStack) -> Vec<Self> {
+        let layers = encoded.keys_values(network, weights).into_iter().zip(&stack.blocks);
+        layers.filter_map(|(both, block)| Some(Self::new(network, encoded, &both, block.cross.as_ref()?))).collect()
+    }
+
+    /// From keys and values side by side, `[N, 2 * heads * d_kv]`.
+    fn new(network: &Network, encoded: &Encoded, both: &Tensor, cross: &FusedCross) -> Self {
+        let Network { heads, d_kv, d_model, .. } = *network;
+        let (prompts, time) = (encoded.layout.rows, encoded.layout.time);
+        let both = encoded.layout.spread(&network.for_products(both));
+        let parts = both.view([prompts * time, 2, heads, d_kv]).permute([1, 2, 0, 3]);
+        let absorbed = |part: i64, weight: &Tensor| {
+            let found = parts.get(part).bmm(&weight.to_kind(network.attention).view([heads, d_kv, d_model])); // [heads, B * T, D]
+            found.view([heads, prompts, time, d_model]).transpose(0, 1).reshape([prompts, heads * time, d_model])
+        };
+        Self { keys: absorbed(0, &cross.q), values: absorbed(1, &cross.o) }
+    }
+
+    /// What normalised states `[B, queries, D]` find: `softmax(x̂ Wq Kᵀ) V Wo`, with `Wq Kᵀ` and `V Wo` at hand; `mask`
+    /// `[B, 1, 1, T]` is minus infinity where nothing is. // as `states`
+    pub fn look(&self, network: &Network, states: &Tensor, mask: Option<&Tensor>) -> Tensor {
+        let scores = states.bmm(&self.keys.transpose(1, 2)); // [B, queries, heads * T]
+        let by_head = scores.unflatten(-1, [network.heads, -1]); // [B, queries, heads, T]
+        let weights = network.probabilities(by_head, mask).flatten(2, 3);
+        weights.bmm(&self.values)
+    }
+}
+
+/// Encoded prompts without keys and values, and the weights that would make these.
+pub struct Bare {
+    states: Tensor,       // [B, T, D]
+    keys: Vec<Tensor>,    // a layer: [heads, d_kv, D]
+    values: Vec<Tensor>,  // a layer: [heads, D, d_kv]
+    mask: Option<Tensor>, // [B, 1, T]
+}
+
+impl Bare {
+    fn new(network: &Network, weights: &Weights, encoded: &Encoded) -> Self {
+        let joined = cross_keys_values(weights, network.factors).to_kind(network.attention);
+        let by_head = joined.view([-1, 2, network.heads, network.d_kv, network.d_model]);
+        Self {
+            states: encoded.layout.spread(&network.for_products(&encoded.states)),
+            keys: by_head.select(1, 0).unbind(0),
+            values: by_head.select(1, 1).transpose(2, 3).unbind(0),
+            mask: encoded.mask.as_ref().map(Tensor::shallow_clone),
+        }
+    }
+
+    /// What queries `[N, heads * d_kv]` find. // as `queries`
+    fn look(&self, network: &Network, layer: usize, queries: &Tensor, of_prompts: &Layout) -> Tensor {
+        let Network { heads, d_kv, d_model, .. } = *network;
+        // [heads, N, ..] to and from [N, heads * ..]
+        let apart = |joined: &Tensor, width: i64| joined.view([-1, heads, width]).transpose(0, 1);
+        let joined = |apart: &Tensor| apart.transpose(0, 1).flatten(1, 2);
+        let queries = joined(&apart(queries, d_kv).bmm(&self.keys[layer])); // [N, heads * D]
+        let queries = of_prompts.spread(&queries).view([of_prompts.rows, -1, d_model]); // [B, n * heads, D]
+        let scores = queries.bmm(&self.states.transpose(1, 2)); // [B, n * heads, T]
+        let found = network.probabilities(scores, self.mask.as_ref()).bmm(&self.states); // [B, n * heads, D]
+        let found = of_prompts.pack(&found.view([of_prompts.rows, -1, heads * d_model])); // [N, heads * D]
+        joined(&apart(&found, d_model).bmm(&self.values[layer]))
+    }
+}
