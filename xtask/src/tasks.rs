@@ -79,8 +79,16 @@ pub fn bench(workspace: &Workspace, python: Option<&Path>, args: &[OsString]) ->
 /// The hot kernels alone, by criterion.
 pub fn kernels(workspace: &Workspace, args: &[OsString]) -> Result<()> {
     let libtorch = setup::libtorch(workspace)?;
-    let mut bench = workspace.cargo(["bench", "-p", "prorl-seqrec", "--bench", "scores"]);
-    bench.args(["-p", "prorl-plugin-t5", "--bench", "policy", "-p", "prorl-kernels", "--bench", "attention", "--"]);
+    let mut bench = workspace.cargo(["bench"]);
+    for (package, name) in [
+        ("prorl-seqrec", "scores"),
+        ("prorl-plugin-t5", "policy"),
+        ("prorl-kernels", "attention"),
+        ("prorl-kernels", "dropout"),
+    ] {
+        bench.args(["-p", package, "--bench", name]);
+    }
+    bench.arg("--");
     bench.env(WAITING, "active");
     run(bench.args(args).with(&libtorch)?)
 }
