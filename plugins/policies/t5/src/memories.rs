@@ -138,14 +138,15 @@ impl Bare {
     /// What queries `[N, heads * d_kv]` find. // as `queries`
     fn look(&self, network: &Network, layer: usize, queries: &Tensor, of_prompts: &Layout) -> Tensor {
         let Network { heads, d_kv, d_model, .. } = *network;
+        let (tokens, prompts, most) = (queries.size()[0], of_prompts.rows, of_prompts.time);
         // [heads, N, ..] to and from [N, heads * ..]
-        let apart = |joined: &Tensor, width: i64| joined.view([-1, heads, width]).transpose(0, 1);
+        let apart = |joined: &Tensor, width: i64| joined.view([tokens, heads, width]).transpose(0, 1);
         let joined = |apart: &Tensor| apart.transpose(0, 1).flatten(1, 2);
         let queries = joined(&apart(queries, d_kv).bmm(&self.keys[layer])); // [N, heads * D]
-        let queries = of_prompts.spread(&queries).view([of_prompts.rows, -1, d_model]); // [B, n * heads, D]
-        let scores = queries.bmm(&self.states.transpose(1, 2)); // [B, n * heads, T]
-        let found = network.probabilities(scores, self.mask.as_ref()).bmm(&self.states); // [B, n * heads, D]
-        let found = of_prompts.pack(&found.view([of_prompts.rows, -1, heads * d_model])); // [N, heads * D]
+        let queries = of_prompts.spread(&queries).view([prompts, most * heads, d_model]);
+        let scores = queries.bmm(&self.states.transpose(1, 2)); // [B, queries * heads, T]
+        let found = network.probabilities(scores, self.mask.as_ref()).bmm(&self.states); // [B, queries * heads, D]
+        let found = of_prompts.pack(&found.view([prompts, most, heads * d_model])); // [N, heads * D]
         joined(&apart(&found, d_model).bmm(&self.values[layer]))
     }
 }

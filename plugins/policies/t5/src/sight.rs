@@ -204,4 +204,27 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn where_nothing_is_to_choose_nothing_is_looked_at() {
+        let setup = Setup {
+            items: 1,
+            history: 2,
+            path: 1,
+            codes: Some(Tensor::from_slice(&[0_i64, 0, 0, 0, 1, 2, 3, 4]).view([2, 4])),
+            codebook_size: 5,
+            device: "cpu".into(),
+            hidden: 0,
+            popularity: None,
+        };
+        let parameters =
+            T5Parameters { layers: 2, d_model: 24, d_kv: 16, heads: 3, d_ff: 32, ..T5Parameters::default() };
+        let policy = T5Policy::create(parameters, &setup).unwrap();
+        let ones = Tensor::ones([2, 1, 1], (Kind::Int64, Device::Cpu));
+        let prompts = Prompts { history: ones.view([2, 1]).expand([2, 2], false), target: ones.view([2]) };
+        for training in [false, true] {
+            let digits = log_probs(&policy.call(training), &prompts, &Paths::from_items(ones.copy()), &Query::plain());
+            assert_eq!(digits.digits.abs().max().double_value(&[]), 0.0);
+        }
+    }
 }
