@@ -8,10 +8,8 @@ pub fn probabilities(log_probs: &Tensor, decoding: &Decoding) -> Tensor {
     if decoding.temperature == 1.0 && decoding.top_k == 0 && decoding.top_p >= 1.0 {
         return log_probs.exp();
     }
-    let mut scores = log_probs.shallow_clone();
-    if decoding.temperature != 1.0 {
-        scores /= decoding.temperature;
-    }
+    // Not in place: the policy's own log-probabilities are read again.
+    let mut scores = log_probs / decoding.temperature;
     if decoding.top_k > 0 {
         let count = decoding.top_k.min(scores.size()[1]);
         let least = scores.topk(count, -1, true, true).0.narrow(1, count - 1, 1); // ties of the last are kept
@@ -54,6 +52,15 @@ mod tests {
     fn kept(decoding: &Decoding) -> Vec<bool> {
         let scores = Tensor::from_slice(&[0.1_f64, 0.4, 0.2, 0.2, 0.1, 0.0]).log().unsqueeze(0);
         Vec::try_from(probabilities(&scores, decoding).gt(0.0).squeeze()).unwrap()
+    }
+
+    #[test]
+    fn what_is_filtered_stays_as_it_is() {
+        let log_probs = Tensor::from_slice(&[0.5_f64, 0.25, 0.25]).log().unsqueeze(0);
+        let before = log_probs.copy();
+        let decoding = Decoding { temperature: 0.5, top_k: 2, top_p: 0.5, ..Decoding::sample(1) };
+        let _ = probabilities(&log_probs, &decoding);
+        assert_eq!(log_probs, before);
     }
 
     #[test]
