@@ -25,6 +25,10 @@ enum Kept {
     Heads { keys: Vec<Tensor>, values: Vec<Tensor> }, // [rows, heads, P * L, d_kv]
 }
 
+/// Up to so many tokens, paths are looked at in one pass. What longer ones have read is more than the caches hold, and
+/// products read it head by head without a gap.
+const WORTH_ROWS: i64 = 128;
+
 /// How rows are kept: numbers of 8 bits in as many bytes as they need, whatever products with weights take.
 fn in_rows(network: &Network) -> Factors {
     if network.factors == Factors::Float32 { Factors::Float32 } else { Factors::Bf16 }
@@ -38,7 +42,7 @@ impl OwnPast {
         let room = |size: &[i64], kind: Kind| blocks.iter().map(|_| Tensor::empty(size, (kind, device))).collect();
         let bias = call.decoder_buckets.bias(&call.weights.decoder.relative_bias, 0, longest, longest);
         let rows = prompts * group;
-        if network.fused {
+        if network.fused && longest <= WORTH_ROWS {
             let kept = Kept::Rows(room(&[rows, longest, 2 * network.inner()], in_rows(network).kind()));
             return Self { kept, bias, group, time: 0 };
         }
@@ -131,5 +135,49 @@ impl Past for OwnPast {
             Kept::Rows(both) => self.look_back(network, &both[layer], qkv, asking),
             Kept::Heads { keys, values } => self.look_up(network, [&keys[layer], &values[layer]], qkv, asking),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use crate::encoder::encode;
+    use crate::parameters::T5Parameters;
+    use crate::policy::T5Policy;
+    use crate::sampling::sample;
+    use prorl_sdk::policy::Decoding;
+    use prorl_sdk::prelude::*;
+
+    #[test]
+    fn rows_and_heads_draw_the_same_paths() {
+        let digits: Vec<i64> = (0..31).flat_map(|item| [item % 4, item / 4 % 5, item / 20, item * 3 % 5]).collect();
+        let setup = Setup {
+            items: 30,
+            history: 4,
+            path: 3,
+            codes: Some(Tensor::from_slice(&digits).view([31, 4])),
+            codebook_size: 5,
+            device: "cpu".into(),
+            hidden: 0,
+            popularity: None,
+        };
+        tch::manual_seed(3);
+        let parameters =
+            T5Parameters { layers: 2, d_model: 24, d_kv: 16, heads: 3, d_ff: 32, ..T5Parameters::default() };
+        let policy = T5Policy::create(parameters, &setup).unwrap();
+        let items = |size: &[i64]| Tensor::randint_low(1, 31, size, (Kind::Int64, Device::Cpu));
+        let prompts = Prompts { history: items(&[40, 4]), target: items(&[40]) };
+        let drawn = |fused: bool| {
+            let mut call = policy.call(false);
+            call.network.fused &= fused;
+            let encoded = encode(&call, &prompts);
+            // The likeliest choices: draws of tests that run side by side come from one generator.
+            let decoding = Decoding { temperature: 1e-4, ..Decoding::sample(2) };
+            tch::no_grad(|| sample(&call, &encoded, &decoding))
+        };
+        let ((rows, of_rows), (heads, of_heads)) = (drawn(true), drawn(false));
+        assert_eq!(rows, heads);
+        let off = (of_rows - of_heads).abs().max().double_value(&[]);
+        assert!(off < 1e-4, "log-probabilities are off by {off}");
     }
 }
