@@ -140,31 +140,15 @@ impl Past for OwnPast {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use crate::encoder::encode;
-    use crate::parameters::T5Parameters;
-    use crate::policy::T5Policy;
     use crate::sampling::sample;
+    use crate::sight::tests::policy;
     use prorl_sdk::policy::Decoding;
     use prorl_sdk::prelude::*;
 
     #[test]
     fn rows_and_heads_draw_the_same_paths() {
-        let digits: Vec<i64> = (0..31).flat_map(|item| [item % 4, item / 4 % 5, item / 20, item * 3 % 5]).collect();
-        let setup = Setup {
-            items: 30,
-            history: 4,
-            path: 3,
-            codes: Some(Tensor::from_slice(&digits).view([31, 4])),
-            codebook_size: 5,
-            device: "cpu".into(),
-            hidden: 0,
-            popularity: None,
-        };
-        tch::manual_seed(3);
-        let parameters =
-            T5Parameters { layers: 2, d_model: 24, d_kv: 16, heads: 3, d_ff: 32, ..T5Parameters::default() };
-        let policy = T5Policy::create(parameters, &setup).unwrap();
+        let policy = policy();
         let items = |size: &[i64]| Tensor::randint_low(1, 31, size, (Kind::Int64, Device::Cpu));
         let prompts = Prompts { history: items(&[40, 4]), target: items(&[40]) };
         let drawn = |fused: bool| {

@@ -80,7 +80,7 @@ impl Sight {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     #![allow(clippy::unwrap_used)]
     use crate::log_probs::log_probs;
     use crate::parameters::T5Parameters;
@@ -88,7 +88,8 @@ mod tests {
     use prorl_kernels::factors::Factors;
     use prorl_sdk::prelude::*;
 
-    fn policy() -> T5Policy {
+    /// A small policy of three items a path and thirty in all.
+    pub fn policy() -> T5Policy {
         let digits: Vec<i64> = (0..31).flat_map(|item| [item % 4, item / 4 % 5, item / 20, item * 3 % 5]).collect();
         let setup = Setup {
             items: 30,
