@@ -74,7 +74,7 @@ impl T5Policy {
                 factors,
                 attention,
                 reads_strides: products_read_strides(device),
-                // With more products that are rounded, they would be rounded more often.
+                // Products of weights with keys and values are attention's own: in bf16 they would be rounded once more.
                 absorbing: attention == Kind::Float,
                 by_token: true,
                 fused: prorl_kernels::attention::serves(device, d_kv),
