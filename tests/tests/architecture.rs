@@ -91,6 +91,11 @@ fn unsafe_is_written_in_the_named_places_only() {
         "core/kernels/src/norm/passes.rs",
         "core/kernels/src/dropout/passes.rs",
         "core/kernels/src/attention/whole.rs",
+        "core/kernels/src/layers/feed_forward.rs",
+        "core/kernels/src/layers/looking.rs",
+        "core/kernels/src/layers/projection.rs",
+        "core/kernels/src/layers/residual.rs",
+        "core/kernels/src/layers/weights.rs",
     ];
     for (path, text) in of_parts(&["core", "plugins", "host", "tests/src", "xtask"], ".rs") {
         let code = text.lines().map(|line| line.split("//").next().unwrap());

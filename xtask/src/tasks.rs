@@ -85,6 +85,7 @@ pub fn kernels(workspace: &Workspace, args: &[OsString]) -> Result<()> {
         ("prorl-plugin-t5", "policy"),
         ("prorl-kernels", "attention"),
         ("prorl-kernels", "dropout"),
+        ("prorl-kernels", "layers"),
     ] {
         bench.args(["-p", package, "--bench", name]);
     }

@@ -61,6 +61,9 @@ struct OwnGradient final : torch::autograd::Node {
 
 extern "C" {
 
+// Whether what is computed now is followed by gradients.
+int32_t prorl_follows() { return at::GradMode::is_enabled() ? 1 : 0; }
+
 // Makes `result` a function of `inputs`. Without a gradient to follow, the context ends at once.
 int32_t prorl_attach(at::Tensor* result, at::Tensor* const* inputs, size_t count, Context context) {
   try {

@@ -3,6 +3,7 @@
 
 use crate::lanes::{LANES, load, store};
 use crate::number::Number;
+use std::arch::x86_64::_mm256_add_ps;
 use std::ops::Range;
 use tch::{Device, Tensor};
 
@@ -14,9 +15,10 @@ pub struct Rows<'a, N = f32> {
     width: usize,
 }
 
-/// Some columns of some rows that follow one another.
+/// Some columns of some rows that follow one another, or of those and one before that lies elsewhere.
 #[derive(Clone, Copy)]
 pub struct Block<'a, N = f32> {
+    before: Option<&'a [N]>,
     numbers: &'a [N],
     stride: usize,
     width: usize,
@@ -70,7 +72,7 @@ impl<'a, N: Number> Rows<'a, N> {
     /// `width` columns from `column` of `count` rows from `first`.
     pub fn block(self, first: usize, count: usize, column: usize, width: usize) -> Block<'a, N> {
         let numbers = if count == 0 { &[] } else { &self.numbers[first * self.stride + column..] };
-        Block { numbers, stride: self.stride, width, count }
+        Block { before: None, numbers, stride: self.stride, width, count }
     }
 }
 
@@ -80,15 +82,25 @@ impl<'a, N: Number> Block<'a, N> {
         self.width
     }
 
-    /// Some of the rows.
+    /// The same rows after one that lies elsewhere, if there is one: as many columns of its numbers.
+    pub fn after(self, before: Option<&'a [N]>) -> Self {
+        Self { before, count: self.count + usize::from(before.is_some()), ..self }
+    }
+
+    /// Some of the rows, all of which follow one another.
     pub fn rows(self, first: usize, count: usize) -> Self {
+        debug_assert!(self.before.is_none());
         Self { numbers: &self.numbers[first * self.stride..], count, ..self }
     }
 
     /// One row.
     #[inline]
     pub fn row(&self, index: usize) -> &'a [N] {
-        &self.numbers[index * self.stride..][..self.width]
+        match self.before {
+            None => &self.numbers[index * self.stride..][..self.width],
+            Some(before) if index == 0 => &before[..self.width],
+            Some(_) => &self.numbers[(index - 1) * self.stride..][..self.width],
+        }
     }
 }
 
@@ -130,6 +142,15 @@ impl<N: Number> Part<'_, N> {
                 .chunks_exact(LANES)
                 .zip(into.chunks_exact_mut(LANES))
                 .for_each(|(from, into)| store(into, load(from)));
+        }
+    }
+
+    /// Adds to a row of `stride` numbers from `column` on.
+    #[target_feature(enable = "avx2,fma")]
+    pub fn add(&mut self, numbers: &[f32], row: usize, column: usize, stride: usize) {
+        let into = &mut self.numbers[(row - self.first) * stride + column..][..numbers.len()];
+        for (into, numbers) in into.chunks_exact_mut(LANES).zip(numbers.chunks_exact(LANES)) {
+            store(into, _mm256_add_ps(load(into), load(numbers)));
         }
     }
 }

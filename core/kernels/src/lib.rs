@@ -8,6 +8,7 @@
 pub mod attention;
 pub mod dropout;
 pub mod factors;
+pub mod layers;
 pub mod norm;
 
 #[cfg(target_arch = "x86_64")]

@@ -25,6 +25,13 @@ struct Context {
 
 unsafe extern "C" {
     fn prorl_attach(result: *mut c_void, inputs: *const *mut c_void, count: usize, context: Context) -> i32;
+    fn prorl_follows() -> i32;
+}
+
+/// Whether [`attach`] would keep what a gradient needs.
+pub fn wanted(inputs: &[&Tensor]) -> bool {
+    // SAFETY: asks for a setting of this thread.
+    inputs.iter().any(|input| input.requires_grad()) && unsafe { prorl_follows() } != 0
 }
 
 /// Makes `result`, just computed and seen by nobody else, a function of `inputs` whose gradient `gradient` tells: from the
@@ -108,6 +115,8 @@ mod tests {
     #[test]
     fn nothing_is_kept_where_no_gradient_is_wanted() {
         let kept = Arc::new(());
+        let leaf = Tensor::ones([2], (Kind::Float, Device::Cpu)).set_requires_grad(true);
+        assert!(wanted(&[&leaf]) && !wanted(&[&leaf.detach()]) && !tch::no_grad(|| wanted(&[&leaf])));
         let plain = scaled(&Tensor::ones([2], (Kind::Float, Device::Cpu)), &kept);
         let off =
             tch::no_grad(|| scaled(&Tensor::ones([2], (Kind::Float, Device::Cpu)).set_requires_grad(true), &kept));

@@ -7,6 +7,7 @@ use std::any::Any;
 use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 unsafe extern "C" {
     fn prorl_run(count: i64, context: *mut c_void, job: extern "C" fn(*mut c_void, i64)) -> i32;
@@ -27,37 +28,47 @@ struct Slot<J, R> {
 struct Work<'a, J, R> {
     slots: Vec<Mutex<Slot<J, R>>>,
     each: &'a (dyn Fn(J) -> R + Sync),
+    /// The first job that nobody has begun.
+    next: AtomicUsize,
+}
+
+/// As many as libtorch works with.
+pub fn threads() -> usize {
+    tch::get_num_threads().max(1) as usize
 }
 
 /// Rows of a part where libtorch's threads share `numbers` numbers in rows of `width`.
 pub fn share(numbers: usize, width: usize) -> usize {
-    let parts = (tch::get_num_threads().max(1) as usize).min(numbers / WORTH_A_THREAD).max(1);
+    let parts = threads().min(numbers / WORTH_A_THREAD).max(1);
     numbers.div_ceil(width).div_ceil(parts).max(1)
 }
 
-/// Does every job, on as many of libtorch's threads as there are jobs and it has; results in the jobs' order.
+/// Does every job, on as many of libtorch's threads as there are jobs and it has, each of which takes the next job as it ends
+/// one; results in the jobs' order.
 pub fn run<J: Send, R: Send>(jobs: Vec<J>, each: impl Fn(J) -> R + Sync) -> Vec<R> {
     if jobs.len() < 2 {
         return jobs.into_iter().map(each).collect();
     }
-    let slots = jobs.into_iter().map(|job| Mutex::new(Slot { job: Some(job), outcome: None })).collect();
-    let mut work = Work { slots, each: &each };
-    let count = work.slots.len() as i64;
+    let slots: Vec<_> = jobs.into_iter().map(|job| Mutex::new(Slot { job: Some(job), outcome: None })).collect();
+    let count = slots.len().min(threads()) as i64;
+    let mut work = Work { slots, each: &each, next: AtomicUsize::new(0) };
     // SAFETY: `work` outlives the call, which gives it to `one` alone, from several threads: it is `Sync`, as the jobs and
     // their results are `Send` and `each` is `Sync`.
-    let outcome = unsafe { prorl_run(count, (&raw mut work).cast(), one::<J, R>) };
+    let outcome = unsafe { prorl_run(count, (&raw mut work).cast(), take::<J, R>) };
     assert_eq!(outcome, 0, "libtorch cannot share out jobs");
     let results = work.slots.into_iter().filter_map(|slot| slot.into_inner().ok()?.outcome);
     results.map(|outcome| outcome.unwrap_or_else(|panic| resume_unwind(panic))).collect()
 }
 
-extern "C" fn one<J: Send, R: Send>(work: *mut c_void, number: i64) {
-    // SAFETY: what `run` gave, which nobody changes but through its mutexes.
+extern "C" fn take<J: Send, R: Send>(work: *mut c_void, _thread: i64) {
+    // SAFETY: what `run` gave, which nobody changes but through its mutexes and its counter.
     let work = unsafe { &*work.cast::<Work<'_, J, R>>() };
-    let Ok(mut slot) = work.slots[number as usize].lock() else { return };
-    if let Some(job) = slot.job.take() {
-        // No panic may cross into C++: `run` goes on with it.
-        slot.outcome = Some(catch_unwind(AssertUnwindSafe(|| (work.each)(job))));
+    while let Some(slot) = work.slots.get(work.next.fetch_add(1, Ordering::Relaxed)) {
+        let Ok(mut slot) = slot.lock() else { return };
+        if let Some(job) = slot.job.take() {
+            // No panic may cross into C++: `run` goes on with it.
+            slot.outcome = Some(catch_unwind(AssertUnwindSafe(|| (work.each)(job))));
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::lanes::{LANES, load, store};
 use crate::number::Number;
-use std::arch::x86_64::{_mm256_add_ps, _mm256_fmadd_ps, _mm256_mul_ps, _mm256_set1_ps, _mm256_setzero_ps};
+use std::arch::x86_64::{__m256, _mm256_add_ps, _mm256_fmadd_ps, _mm256_mul_ps, _mm256_set1_ps, _mm256_setzero_ps};
 
 /// Rows of a tile.
 pub const HIGH: usize = 6;
@@ -61,6 +61,86 @@ pub fn add_columns_times(left: Columns<'_>, right: Columns<'_>, count: usize, in
     let mut tile = [[_mm256_setzero_ps(); 2]; HIGH];
     for k in 0..count {
         let (left, right) = (&lefts[k * left.step..][..HIGH], &rights[k * right.step..][..WIDE]);
+        let (first, second) = (load(right), load(&right[LANES..]));
+        for (sums, factor) in tile.iter_mut().zip(left) {
+            let factor = _mm256_set1_ps(*factor);
+            sums[0] = _mm256_fmadd_ps(factor, first, sums[0]);
+            sums[1] = _mm256_fmadd_ps(factor, second, sums[1]);
+        }
+    }
+    for (row, [first, second]) in tile.into_iter().enumerate() {
+        let into = &mut into[row * stride..][..WIDE];
+        store(into, _mm256_add_ps(load(into), first));
+        let into = &mut into[LANES..];
+        store(into, _mm256_add_ps(load(into), second));
+    }
+}
+
+/// Where a matrix's numbers are.
+#[derive(Clone, Copy)]
+pub struct Layout {
+    /// How far apart its rows are.
+    pub row: usize,
+    /// Columns whose numbers follow one another.
+    together: usize,
+    /// How far apart groups of such columns are.
+    group: usize,
+}
+
+impl Layout {
+    /// Row after row.
+    pub fn rows(width: usize) -> Self {
+        Self { row: width, together: width, group: width }
+    }
+
+    /// In panels of as many columns as a tile is wide, one after the other, each with all rows.
+    pub fn panels(rows: usize) -> Self {
+        Self { row: WIDE, together: WIDE, group: rows * WIDE }
+    }
+
+    /// The place of a tile of the first rows by its number from the left.
+    pub fn tile(self, number: usize) -> usize {
+        let column = number * WIDE;
+        column / self.together * self.group + column % self.together
+    }
+}
+
+/// A tile of sums.
+pub type Tile = [[__m256; 2]; HIGH];
+
+/// Rows of `left` from `first` on times a panel of `[rows, WIDE]`. Of a last tile that has but `high` rows, the last one
+/// stands for those that are not there.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+pub fn product(left: &[f32], layout: Layout, first: usize, high: usize, panel: &[f32]) -> Tile {
+    let Layout { row, together, group } = layout;
+    // Closures that array functions call are not compiled for AVX2, and would break the loop into calls.
+    let piece = |row_number: usize, group_number: usize| {
+        &left[(first + row_number.min(high - 1)) * row + group_number * group..][..together]
+    };
+    let mut tile = [[_mm256_setzero_ps(); 2]; HIGH];
+    for (number, right) in panel.chunks_exact(together * WIDE).enumerate() {
+        let (a, b, c) = (piece(0, number), piece(1, number), piece(2, number));
+        let (d, e, f) = (piece(3, number), piece(4, number), piece(5, number));
+        let left = a.iter().zip(b).zip(c).zip(d).zip(e).zip(f);
+        for ((((((a, b), c), d), e), f), right) in left.zip(right.chunks_exact(WIDE)) {
+            let (first, second) = (load(right), load(&right[LANES..]));
+            for (sums, factor) in tile.iter_mut().zip([a, b, c, d, e, f]) {
+                let factor = _mm256_set1_ps(*factor);
+                sums[0] = _mm256_fmadd_ps(factor, first, sums[0]);
+                sums[1] = _mm256_fmadd_ps(factor, second, sums[1]);
+            }
+        }
+    }
+    tile
+}
+
+/// Adds a panel `[rows, H]`, turned, times a panel `[rows, WIDE]` to rows of `into`, `stride` apart.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+pub fn add_panels_product<const H: usize>(left: &[f32], right: &[f32], into: &mut [f32], stride: usize) {
+    let mut tile = [[_mm256_setzero_ps(); 2]; H];
+    for (left, right) in left.chunks_exact(H).zip(right.chunks_exact(WIDE)) {
         let (first, second) = (load(right), load(&right[LANES..]));
         for (sums, factor) in tile.iter_mut().zip(left) {
             let factor = _mm256_set1_ps(*factor);

@@ -259,3 +259,62 @@ fn results_follow_from_the_seed() {
     assert_eq!(first, again);
     assert_ne!(first.0, other.0);
 }
+
+/// Prompts of a first row and sequences that begin with it, and where each row of the sequences written out is.
+fn sharing(prompts: usize, paths: &[usize]) -> (Spans, Spans, Tensor) {
+    let (mut lengths, mut shared, mut whole, mut rows) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut row = 0;
+    for _ in 0..prompts {
+        let first = row;
+        for (begun, length) in std::iter::once((None, 1)).chain(paths.iter().map(|length| (Some(first), *length))) {
+            rows.extend(begun.into_iter().chain(row..row + length).map(|row| row as i64));
+            lengths.push(length);
+            shared.push(begun);
+            whole.push(length + usize::from(begun.is_some()));
+            row += length;
+        }
+    }
+    (Spans::packed(&lengths).beginning_with(&shared), Spans::packed(&whole), Tensor::from_slice(&rows))
+}
+
+#[test]
+fn sequences_that_share_their_first_row_are_as_if_each_had_it() {
+    let Some(_alone) = generator(9) else { return };
+    let (prompts, paths) = (40, [12, 1, 0, 9, 30, 12, 12]);
+    let (spans, whole, rows) = sharing(prompts, &paths);
+    let (heads, inner) = (4, 256);
+    let joined = leaf(&[spans.rows() as i64, 3 * inner]);
+    let bias = leaf(&[heads, 31, 31]);
+    let attention = Attention { heads, bias: Some(&bias), causal: true, factors: Factors::Float32, dropout: 0.0 };
+    // Of a row that is written out for several sequences, what the first one finds counts.
+    let own: Vec<i64> = Vec::<i64>::try_from(&rows).unwrap();
+    let places: Vec<i64> =
+        (0..spans.rows() as i64).map(|row| own.iter().position(|it| *it == row).unwrap() as i64).collect();
+    let places = Tensor::from_slice(&places);
+    let plain = attention.within(&joined.index_select(0, &rows), &whole).index_select(0, &places);
+    assert_same(&attention.within(&joined, &spans), &plain, &[&joined, &bias]);
+
+    // Some rows of each sequence ask.
+    let (asking, at): (Vec<usize>, Vec<usize>) = (0..spans.len())
+        .flat_map(|sequence| {
+            let begin = usize::from(sequence % (paths.len() + 1) != 0);
+            spans.of(sequence).enumerate().step_by(3).map(move |(place, row)| (row, begin + place))
+        })
+        .unzip();
+    let from: Vec<usize> = (0..spans.len()).map(|sequence| spans.of(sequence).len().div_ceil(3)).collect();
+    let from = Spans::packed(&from);
+    let asking = Tensor::from_slice(&asking.iter().map(|row| *row as i64).collect::<Vec<_>>());
+    let (queries, others) = (leaf(&[spans.rows() as i64, inner]), leaf(&[spans.rows() as i64, 2 * inner]));
+    let bias = leaf(&[heads, 31, 31]);
+    let attention = Attention { bias: Some(&bias), ..attention };
+    let queries_asked = || queries.index_select(0, &asking);
+    let ours = attention.from_places(&queries_asked(), &from, &at, &others, &spans);
+    let plain = attention.from_places(&queries_asked(), &from, &at, &others.index_select(0, &rows), &whole);
+    assert_same(&ours, &plain, &[&queries, &others, &bias]);
+}
+
+#[test]
+#[should_panic(expected = "not of the sequence before")]
+fn a_shared_row_lies_before_those_that_share_it() {
+    let _ = Spans::packed(&[2, 1, 4]).beginning_with(&[None, None, Some(1)]);
+}

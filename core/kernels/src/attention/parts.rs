@@ -17,13 +17,15 @@ const LAYING_OUT: usize = 10;
 pub fn parts(from: &Spans, to: &Spans, width: usize, threads: usize) -> Vec<Range<usize>> {
     // Queries are worked on by whole tiles.
     let looks = |queries: usize| if queries == 0 { 0 } else { queries.next_multiple_of(HIGH) + LAYING_OUT };
-    let work = |sequence| looks(from.of(sequence).len()) * to.of(sequence).len() * width;
+    let work = |sequence| looks(from.of(sequence).len()) * to.length(sequence) * width;
     let total: usize = (0..from.len()).map(work).sum();
     let count = threads.min(total / WORTH_A_THREAD).max(1);
     let (mut parts, mut begin, mut done) = (Vec::with_capacity(count), 0, 0);
     for sequence in 0..from.len() {
         done += work(sequence);
-        if done * count >= total * (parts.len() + 1) && parts.len() + 1 < count {
+        // Those that share a row are worked on by one thread, which sums its gradient.
+        let ends = to.shared(sequence + 1).is_none();
+        if ends && done * count >= total * (parts.len() + 1) && parts.len() + 1 < count {
             parts.push(begin..sequence + 1);
             begin = sequence + 1;
         }

@@ -21,8 +21,10 @@ pub struct Sequence<'a, N> {
     pub bias: Option<Rows<'a>>,
     /// Whether a query sees the keys up to its own place alone.
     pub causal: bool,
-    /// The queries' places, ascending, where they are not all in order from the first.
+    /// The queries' places, ascending, where they do not follow one another.
     pub places: Option<&'a [usize]>, // [queries]
+    /// Where the first query is, where they do.
+    pub begin: usize,
     /// What is dropped, head by head; empty where nothing is.
     pub decisions: Vec<Decisions>,
 }
@@ -30,7 +32,7 @@ pub struct Sequence<'a, N> {
 impl<'a, N: Number> Sequence<'a, N> {
     /// Where a query is.
     pub fn place(&self, query: usize) -> usize {
-        self.places.map_or(query, |places| places[query])
+        self.places.map_or(self.begin + query, |places| places[query])
     }
 
     /// How many keys a query sees.
@@ -50,7 +52,7 @@ impl<'a, N: Number> Sequence<'a, N> {
             return 0;
         }
         let before = match self.places {
-            None => key.saturating_sub(first),
+            None => key.saturating_sub(self.begin + first),
             Some(places) => places[first..first + count].partition_point(|&place| place < key),
         };
         before / HIGH * HIGH

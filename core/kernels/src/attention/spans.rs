@@ -8,6 +8,8 @@ use std::sync::Arc;
 pub struct Spans {
     of: Arc<[Range<usize>]>,
     rows: usize,
+    /// The row that each begins with, if that is another's; empty where none has one.
+    shared: Arc<[Option<usize>]>,
 }
 
 impl Spans {
@@ -19,7 +21,7 @@ impl Spans {
             end - length..end
         });
         let of: Arc<[Range<usize>]> = of.collect();
-        Self { of, rows: end }
+        Self { of, rows: end, shared: Arc::default() }
     }
 
     /// Sequences of these lengths at the beginnings of `time` rows each.
@@ -29,7 +31,35 @@ impl Spans {
     pub fn padded(lengths: &[usize], time: usize) -> Self {
         assert!(lengths.iter().all(|&length| length <= time), "a sequence is longer than its {time} rows");
         let of = lengths.iter().enumerate().map(|(index, length)| index * time..index * time + length);
-        Self { of: of.collect(), rows: lengths.len() * time }
+        Self { of: of.collect(), rows: lengths.len() * time, shared: Arc::default() }
+    }
+
+    /// The same sequences where some begin with a row that they share: each of those follows the sequence of that row, with
+    /// none in between that does not share it, and its own rows come after it.
+    ///
+    /// # Panics
+    /// There are not as many sequences, or a row that one begins with is not one of the sequence before those that share it.
+    #[must_use]
+    pub fn beginning_with(self, shared: &[Option<usize>]) -> Self {
+        assert_eq!(shared.len(), self.len(), "a row, or none, for every sequence");
+        let mut before = 0..0;
+        for (span, shared) in self.of.iter().zip(shared) {
+            match shared {
+                None => before = span.clone(),
+                Some(row) => assert!(before.contains(row), "row {row} is not of the sequence before, {before:?}"),
+            }
+        }
+        Self { shared: shared.into(), ..self }
+    }
+
+    /// The row that a sequence begins with, if it is another's.
+    pub(crate) fn shared(&self, sequence: usize) -> Option<usize> {
+        self.shared.get(sequence).copied().flatten()
+    }
+
+    /// Rows of a sequence with the one that it begins with.
+    pub(crate) fn length(&self, sequence: usize) -> usize {
+        self.of[sequence].len() + usize::from(self.shared(sequence).is_some())
     }
 
     /// Sequences.
@@ -47,14 +77,14 @@ impl Spans {
         self.rows
     }
 
-    /// The rows of one sequence.
+    /// The rows of one sequence, without one that it shares.
     pub fn of(&self, sequence: usize) -> Range<usize> {
         self.of[sequence].clone()
     }
 
     /// Length of the longest.
     pub fn longest(&self) -> usize {
-        self.of.iter().map(ExactSizeIterator::len).max().unwrap_or(0)
+        (0..self.len()).map(|sequence| self.length(sequence)).max().unwrap_or(0)
     }
 
     /// The row that a part from this sequence on begins with; the first begins at 0, one past the last at the end.

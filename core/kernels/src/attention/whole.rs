@@ -77,7 +77,7 @@ impl Plan {
 
     /// Whether nothing looks or nothing is to be seen.
     fn skips(&self, sequence: usize) -> bool {
-        self.from.of(sequence).is_empty() || self.to.of(sequence).is_empty()
+        self.from.of(sequence).is_empty() || self.to.length(sequence) == 0
     }
 
     fn parts(&self) -> Vec<Range<usize>> {
@@ -153,18 +153,22 @@ impl Whole {
 impl<'a, N: Number> View<'a, N> {
     fn sequence(&self, sequence: usize) -> Sequence<'a, N> {
         let Plan { from, to, heads, width, columns, causal, places, dropping, .. } = self.plan;
-        let (from, to) = (from.of(sequence), to.of(sequence));
+        let begin = usize::from(from.shared(sequence).is_some());
+        let (from, shared, to) = (from.of(sequence), to.shared(sequence), to.of(sequence));
         let block =
             |rows: Rows<'a, N>, span: &Range<usize>, column| rows.block(span.start, span.len(), column, heads * width);
+        let seen =
+            |column| block(self.others, &to, column).after(shared.map(|shared| &self.others.from(shared)[column..]));
         Sequence {
             queries: block(self.queries, &from, columns[0]),
-            keys: block(self.others, &to, columns[1]),
-            values: block(self.others, &to, columns[2]),
+            keys: seen(columns[1]),
+            values: seen(columns[2]),
             heads: *heads,
             width: *width,
             bias: self.bias,
             causal: *causal,
             places: places.as_ref().map(|places| &places[from.clone()]),
+            begin,
             decisions: dropping.map_or_else(Vec::new, |dropping| {
                 (0..*heads).map(|head| dropping.decisions(((sequence as u64) << 16) | head as u64)).collect()
             }),
@@ -198,7 +202,7 @@ impl<'a, N: Number> View<'a, N> {
         let Plan { heads, width, from, to, columns, .. } = self.plan;
         let mut of_bias =
             self.bias.filter(|_| wants_bias).map_or_else(Vec::new, |bias| vec![0.0; bias.numbers().len()]);
-        let mut room = Backward::default();
+        let (mut room, mut shared) = (Backward::default(), SharedRow::default());
         for index in sequences.filter(|&it| !self.plan.skips(it)) {
             let (queries, keys, sequence) = (from.of(index), to.of(index), self.sequence(index));
             let known = Known {
@@ -210,13 +214,42 @@ impl<'a, N: Number> View<'a, N> {
             let into = &mut of_queries.numbers[(queries.start - of_queries.first) * stride + columns[0]..];
             backward::pass(sequence, &known, &mut room, into, stride, &mut of_bias);
             let of_others = of_others.as_mut().unwrap_or(&mut of_queries);
-            for (numbers, column) in [(&room.of_keys, columns[1]), (&room.of_values, columns[2])] {
+            let begins = to.shared(index);
+            if begins != shared.row {
+                shared.put(of_others, *columns, self.others.width());
+                shared.row = begins;
+            }
+            for (place, numbers) in [&room.of_keys, &room.of_values].into_iter().enumerate() {
                 for (head, numbers) in numbers.chunks_exact(rows * width).enumerate() {
-                    let column = column + head * width;
-                    of_others.put(numbers, keys.clone(), column, self.others.width(), *width);
+                    let column = columns[1 + place] + head * width;
+                    let (first, own) = numbers.split_at(if begins.is_some() { *width } else { 0 });
+                    shared.sums[place].resize(heads * width, 0.0);
+                    shared.sums[place][head * width..].iter_mut().zip(first).for_each(|(sum, first)| *sum += first);
+                    of_others.put(own, keys.clone(), column, self.others.width(), *width);
                 }
             }
         }
+        shared.put(of_others.as_mut().unwrap_or(&mut of_queries), *columns, self.others.width());
         of_bias
+    }
+}
+
+/// The gradient of a row that sequences share, summed in float32 before it is written.
+#[derive(Default)]
+struct SharedRow {
+    row: Option<usize>,
+    /// Of its keys, and of its values. // [heads * width] each
+    sums: [Vec<f32>; 2],
+}
+
+impl SharedRow {
+    /// Adds the sums to the row's gradient, which its own sequence has written, and begins anew.
+    #[target_feature(enable = "avx2,fma")]
+    fn put<N: Number>(&mut self, of_others: &mut Part<'_, N>, columns: [usize; 3], stride: usize) {
+        if let Some(row) = self.row {
+            of_others.add(&self.sums[0], row, columns[1], stride);
+            of_others.add(&self.sums[1], row, columns[2], stride);
+        }
+        self.sums.iter_mut().for_each(|sums| sums.fill(0.0));
     }
 }

@@ -3,7 +3,7 @@
 //! libtorch's way with single functions, square, mean, root and product, writes each to memory, and six more backwards.
 
 #[cfg(target_arch = "x86_64")]
-mod passes;
+pub(crate) mod passes;
 
 use crate::factors::Factors;
 use tch::{Device, Kind, Tensor};

@@ -31,7 +31,7 @@ fn forward_as<N: Number>(x: &Tensor, epsilon: f32) -> (Tensor, Tensor) {
 
 /// Every row over its root mean square, and one over that.
 #[target_feature(enable = "avx2,fma")]
-fn normalise<N: Number>(x: &[f32], width: usize, epsilon: f32, normal: &mut [N], scales: &mut [f32]) {
+pub fn normalise<N: Number>(x: &[f32], width: usize, epsilon: f32, normal: &mut [N], scales: &mut [f32]) {
     for ((x, normal), scale) in x.chunks_exact(width).zip(normal.chunks_exact_mut(width)).zip(scales) {
         *scale = 1.0 / (dot(x, x) / width as f32 + epsilon).sqrt();
         let factor = _mm256_set1_ps(*scale);
@@ -61,7 +61,7 @@ fn backward_as<N: Number>(normal: &Tensor, scales: &Tensor, of_normal: &Tensor) 
 }
 
 #[target_feature(enable = "avx2,fma")]
-fn of_rows<N: Number>(normal: &[N], of_normal: &[N], scales: &[f32], width: usize, of_x: &mut [f32]) {
+pub fn of_rows<N: Number>(normal: &[N], of_normal: &[N], scales: &[f32], width: usize, of_x: &mut [f32]) {
     let rows = normal.chunks_exact(width).zip(of_normal.chunks_exact(width)).zip(of_x.chunks_exact_mut(width));
     for (((normal, of_normal), of_x), scale) in rows.zip(scales) {
         let (common, scale) = (_mm256_set1_ps(dot(normal, of_normal) / width as f32), _mm256_set1_ps(*scale));

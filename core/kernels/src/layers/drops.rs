@@ -1,0 +1,82 @@
+//! Dropout and activation of rows that are near the processor.
+
+use crate::dropping::{Decisions, Dropping};
+use crate::lanes::{LANES, load, store};
+use crate::number::Number;
+use std::arch::x86_64::{
+    _CMP_GT_OQ, _mm256_and_ps, _mm256_cmp_ps, _mm256_fmadd_ps, _mm256_max_ps, _mm256_mul_ps, _mm256_set1_ps,
+    _mm256_setzero_ps,
+};
+
+/// Numbers whose multipliers are drawn at once.
+const DRAWN: usize = 1024;
+
+/// What a chunk's numbers are multiplied by, drawn anew whenever it is asked for.
+pub struct Multipliers {
+    decisions: Option<Decisions>,
+    room: [f32; DRAWN],
+}
+
+impl Multipliers {
+    /// Of a chunk, by its number.
+    pub fn of(dropping: Option<Dropping>, chunk: usize) -> Self {
+        Self { decisions: dropping.map(|dropping| dropping.decisions(chunk as u64)), room: [1.0; DRAWN] }
+    }
+
+    /// Of the next numbers, as many as are drawn at once or the last ones, a multiple of 16.
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
+    fn next(&mut self, count: usize) -> &[f32] {
+        if let Some(decisions) = &mut self.decisions {
+            decisions.fill(&mut self.room[..count]);
+        }
+        &self.room[..count]
+    }
+}
+
+/// `base + m ⊙ numbers` in place of the numbers.
+#[target_feature(enable = "avx2,fma")]
+pub fn add(numbers: &mut [f32], base: &[f32], mut multipliers: Multipliers) {
+    for (numbers, base) in numbers.chunks_mut(DRAWN).zip(base.chunks(DRAWN)) {
+        let kept = multipliers.next(base.len());
+        let lanes = numbers.chunks_exact_mut(LANES).zip(base.chunks_exact(LANES)).zip(kept.chunks_exact(LANES));
+        for ((numbers, base), kept) in lanes {
+            store(numbers, _mm256_fmadd_ps(load(numbers), load(kept), load(base)));
+        }
+    }
+}
+
+/// `m ⊙ numbers`.
+#[target_feature(enable = "avx2,fma")]
+pub fn scale(numbers: &[f32], mut multipliers: Multipliers, into: &mut [f32]) {
+    for (numbers, into) in numbers.chunks(DRAWN).zip(into.chunks_mut(DRAWN)) {
+        let kept = multipliers.next(numbers.len());
+        let lanes = numbers.chunks_exact(LANES).zip(kept.chunks_exact(LANES)).zip(into.chunks_exact_mut(LANES));
+        for ((numbers, kept), into) in lanes {
+            store(into, _mm256_mul_ps(load(numbers), load(kept)));
+        }
+    }
+}
+
+/// `max(m ⊙ numbers, 0)` in their place, as factors.
+#[target_feature(enable = "avx2,fma")]
+pub fn rectify<N: Number>(numbers: &mut [N], mut multipliers: Multipliers) {
+    for numbers in numbers.chunks_mut(DRAWN) {
+        let kept = multipliers.next(numbers.len());
+        for (numbers, kept) in numbers.chunks_exact_mut(LANES).zip(kept.chunks_exact(LANES)) {
+            let scaled = _mm256_mul_ps(load(numbers), load(kept));
+            // Of two operands the second is taken where one is not a number, which shall be seen.
+            store(numbers, _mm256_max_ps(_mm256_setzero_ps(), scaled));
+        }
+    }
+}
+
+/// The gradients of what was rectified in place of those of the results: `scale` times them where a result is not 0, for
+/// nothing dropped is there.
+#[target_feature(enable = "avx2,fma")]
+pub fn pass_through<N: Number>(results: &[N], scale: f32, gradients: &mut [N]) {
+    for (results, gradients) in results.chunks_exact(LANES).zip(gradients.chunks_exact_mut(LANES)) {
+        let passes = _mm256_cmp_ps::<_CMP_GT_OQ>(load(results), _mm256_setzero_ps());
+        store(gradients, _mm256_and_ps(passes, _mm256_mul_ps(load(gradients), _mm256_set1_ps(scale))));
+    }
+}
