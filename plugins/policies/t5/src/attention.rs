@@ -2,7 +2,9 @@
 
 use crate::fused::FusedBlock;
 use crate::layout::WORTH_PACKING;
+use crate::shared_start::SharedStart;
 use prorl_kernels::factors::Factors;
+use prorl_kernels::layers::{self, Inner, Weights};
 use prorl_kernels::{dropout, norm};
 use prorl_sdk::dropout::dropout as any_dropout;
 use tch::{Kind, Tensor};
@@ -22,6 +24,8 @@ pub struct Network {
     pub reads_strides: bool,
     /// Whether whole sequences are attended to in one pass.
     pub fused: bool,
+    /// Whether layers whose factors are multiplied in float32 go through in chunks of rows.
+    pub chunked: bool,
     /// Whether prompts' keys and values may take in the weights around them.
     pub absorbing: bool,
     /// Whether the first layer may look its queries, keys and values up by token.
@@ -69,18 +73,31 @@ impl Network {
         self.factors.of(&self.normalise(states))
     }
 
+    /// How the paths of a prompt share their start, where they are in one pass and nothing is dropped.
+    pub fn shared_start(&self, group: i64) -> Option<SharedStart> {
+        (self.fused && self.dropout == 0.0 && group > 1).then_some(SharedStart { group })
+    }
+
+    /// Whether layers are those of `prorl_kernels`.
+    pub fn goes_in_chunks(&self) -> bool {
+        self.chunked && self.factors != Factors::Bf16
+    }
+
     /// Queries, or queries, keys and values, of states. // [N, out]
-    pub fn factors_of_attention(&self, states: &Tensor, weight: &Tensor) -> Tensor {
-        self.projected(&self.factor(states), weight)
+    pub fn factors_of_attention(&self, states: &Tensor, weights: &Weights) -> Tensor {
+        if self.goes_in_chunks() {
+            return layers::projection(states, weights, self.eps, self.factors);
+        }
+        self.projected(&self.factor(states), weights)
     }
 
     /// The same from either source: of many tokens, those of the vocabulary are looked up. // [N, out]
-    pub fn factors_of(&self, source: &Source<'_>, weight: &Tensor) -> Tensor {
+    pub fn factors_of(&self, source: &Source<'_>, weights: &Weights) -> Tensor {
         match source {
-            Source::States(states) => self.factors_of_attention(states, weight),
+            Source::States(states) => self.factors_of_attention(states, weights),
             Source::Tokens { embedding, tokens } => {
                 // Gradients of equal tokens are summed in the kind that is looked up.
-                let rows = self.for_products(&self.factors_of_attention(embedding, weight));
+                let rows = self.for_products(&self.factors_of_attention(embedding, weights));
                 Tensor::embedding(&rows, tokens, -1, false, false)
             }
         }
@@ -91,9 +108,12 @@ impl Network {
         self.by_token && self.dropout == 0.0 && embedding.size()[0] < tokens
     }
 
-    /// The same of a factor: `x Wᵀ`. // [N, out]
-    pub fn projected(&self, x: &Tensor, weight: &Tensor) -> Tensor {
-        x.linear(weight, None::<&Tensor>)
+    /// The same of a factor: `x W`. // [N, out]
+    pub fn projected(&self, x: &Tensor, weights: &Weights) -> Tensor {
+        if self.goes_in_chunks() {
+            return layers::product(x, weights);
+        }
+        x.mm(weights.tensor())
     }
 
     /// Queries, keys and values as factors of libtorch's products. // as `x`
@@ -120,15 +140,22 @@ impl Network {
     }
 
     /// `states + inner output`, of two factors. // [N, D]
-    pub fn residual(&self, states: &Tensor, inner: &Tensor, output: &Tensor) -> Tensor {
-        if self.dropout == 0.0 && self.factors != Factors::Bf16 {
-            return states.addmm(inner, output);
+    pub fn residual(&self, states: &Tensor, inner: &Tensor, output: &Weights) -> Tensor {
+        if self.goes_in_chunks() {
+            return layers::residual(states, inner, output, self.dropout);
         }
-        self.plus(states, inner.mm(output))
+        if self.dropout == 0.0 && self.factors != Factors::Bf16 {
+            return states.addmm(inner, output.tensor());
+        }
+        self.plus(states, inner.mm(output.tensor()))
     }
 
     /// The feed-forward sub-layer with its residual. // [N, D]
     pub fn feed_forward(&self, states: &Tensor, block: &FusedBlock) -> Tensor {
+        if self.goes_in_chunks() {
+            let Self { eps: epsilon, factors, dropout, .. } = *self;
+            return layers::feed_forward(states, &block.wi, &block.wo, Inner { epsilon, factors, dropout });
+        }
         let inner = self.projected(&self.factor(states), &block.wi); // [N, d_ff]
         let in_place = self.dropout == 0.0 && self.factors != Factors::Rounded;
         // Dropout does not change signs, so it may come first.

@@ -6,6 +6,7 @@ use crate::layout::Layout;
 use crate::policy::Call;
 use crate::sight::Sight;
 use crate::weights::Weights;
+use prorl_kernels::layers;
 use prorl_sdk::prompts::Prompts;
 use tch::{Kind, Tensor};
 
@@ -68,8 +69,8 @@ impl Encoded {
 
     /// Keys and values of all decoder layers, one product for all, and how many layers. // [N, layers * 2 * heads * d_kv]
     fn joined(&self, network: &Network, weights: &Weights) -> (Tensor, i64) {
-        let joined =
-            network.projected(&network.factors.of(&self.states), &fused::cross_keys_values(weights, network.factors));
+        let by_row = fused::cross_keys_values(weights, network.factors);
+        let joined = network.projected(&network.factors.of(&self.states), &layers::Weights::of(by_row.tr()));
         (joined, weights.decoder.blocks.len() as i64)
     }
 }

@@ -4,23 +4,24 @@
 //! weight is multiplied into the product that follows it, `W (w ⊙ x̂) = (W diag w) x̂`: a small matrix is
 //! scaled instead of every state. Gradients reach the original weights through these joins.
 
-use crate::weights::{Stack, Weights};
+use crate::weights;
 use prorl_kernels::factors::Factors;
+use prorl_kernels::layers::Weights;
 use tch::Tensor;
 
 /// One layer's products.
 pub struct FusedBlock {
-    pub qkv: Tensor, // [3 * heads * d_kv, D]
-    pub o: Tensor,   // [heads * d_kv, D], transposed
+    pub qkv: Weights, // [D, 3 * heads * d_kv]
+    pub o: Weights,   // [heads * d_kv, D]
     pub cross: Option<FusedCross>,
-    pub wi: Tensor, // [d_ff, D]
-    pub wo: Tensor, // [d_ff, D], transposed
+    pub wi: Weights, // [D, d_ff]
+    pub wo: Weights, // [d_ff, D]
 }
 
 /// The decoder's side of cross attention.
 pub struct FusedCross {
-    pub q: Tensor, // [heads * d_kv, D]
-    pub o: Tensor, // [heads * d_kv, D], transposed
+    pub q: Weights, // [D, heads * d_kv]
+    pub o: Weights, // [heads * d_kv, D]
 }
 
 /// A stack's products.
@@ -30,18 +31,20 @@ pub struct FusedStack {
 
 impl FusedStack {
     /// Joins a stack's weights, as factors.
-    pub fn new(stack: &Stack, factors: Factors) -> Self {
+    pub fn new(stack: &weights::Stack, factors: Factors) -> Self {
+        // As the parameters lie, [out, in], rounded if need be.
+        let factor = |w: &Tensor| Weights::of(factors.of(w).tr());
         let blocks = stack.blocks.iter().map(|block| {
             let (own, inner) = (&block.attention, &block.feed_forward);
             FusedBlock {
-                qkv: factors.of(&(Tensor::cat(&[&own.q, &own.k, &own.v], 0) * &own.norm)),
-                o: factors.of(&own.o.tr()),
+                qkv: factor(&(Tensor::cat(&[&own.q, &own.k, &own.v], 0) * &own.norm)),
+                o: factor(&own.o),
                 cross: block
                     .cross
                     .as_ref()
-                    .map(|cross| FusedCross { q: factors.of(&(&cross.q * &cross.norm)), o: factors.of(&cross.o.tr()) }),
-                wi: factors.of(&(&inner.wi * &inner.norm)),
-                wo: factors.of(&inner.wo.tr()),
+                    .map(|cross| FusedCross { q: factor(&(&cross.q * &cross.norm)), o: factor(&cross.o) }),
+                wi: factor(&(&inner.wi * &inner.norm)),
+                wo: factor(&inner.wo),
             }
         });
         Self { blocks: blocks.collect() }
@@ -50,7 +53,7 @@ impl FusedStack {
 
 /// Keys' and values' products of all cross attentions, after the encoder's last norm.
 // [layers * 2 * heads * d_kv, D]
-pub fn cross_keys_values(weights: &Weights, factors: Factors) -> Tensor {
+pub fn cross_keys_values(weights: &weights::Weights, factors: Factors) -> Tensor {
     let cross = weights.decoder.blocks.iter().filter_map(|block| block.cross.as_ref());
     let parts: Vec<&Tensor> = cross.flat_map(|cross| [&cross.k, &cross.v]).collect();
     factors.of(&(Tensor::cat(&parts, 0) * &weights.encoder.final_norm))

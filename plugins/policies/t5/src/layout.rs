@@ -14,6 +14,8 @@ pub struct Layout {
     packed: Option<Tensor>, // [N]
     real: Tensor,    // [rows, time] bool
     lengths: Tensor, // [rows]
+    /// Of every so many rows, those after the first begin with the first one's token.
+    sharing: Option<i64>,
 }
 
 /// Products of attention run on the rectangle: padding is left in where more than this share of it is real.
@@ -27,13 +29,34 @@ impl Layout {
         Self::of(lengths, time, pack)
     }
 
-    /// The same sequences up to the last of the given flat positions of each.
+    /// The same positions where of every `rows` rows those after the first begin with the first one's only token, which
+    /// is not among their own.
+    pub fn sharing(self, rows: i64) -> Self {
+        Self { sharing: Some(rows), ..self }
+    }
+
+    /// Real positions of each sequence. // [rows]
+    pub fn lengths(&self) -> &Tensor {
+        &self.lengths
+    }
+
+    /// The same sequences up to the last of the given flat positions of each, and with at least the token that they begin
+    /// with.
     pub fn up_to(&self, places: &Tensor, worth: f64) -> Self {
         let wanted = self.real.zeros_like().view([-1]).index_fill(0, places, 1).view_as(&self.real); // [rows, time]
         let numbers = Tensor::arange_start(1, self.time + 1, (Kind::Int64, places.device()));
-        let ends = (wanted * numbers).amax(1, false).clamp_min(1); // [rows]
+        let rows = Tensor::arange(self.rows, (Kind::Int64, places.device()));
+        let begin = rows.remainder(self.sharing.unwrap_or(1)).eq(0).to_kind(Kind::Int64);
+        let ends = (wanted * numbers).amax(1, false).maximum(&begin); // [rows]
         let (_, total) = Self::extent(&ends);
-        Self::new(&ends, self.time, total, worth)
+        Self { sharing: self.sharing, ..Self::new(&ends, self.time, total, worth) }
+    }
+
+    /// Where in their sequences flat positions are. // as `places`
+    pub fn times(&self, places: &Tensor) -> Tensor {
+        let times = places.remainder(self.time);
+        let Some(rows) = self.sharing else { return times };
+        times + places.divide_scalar_mode(self.time, "floor").remainder(rows).ne(0).to_kind(Kind::Int64)
     }
 
     /// The layout of what belongs to `owners` owners: `owner` `[N]`, ascending, says whose each is. Owners' rows lie side
@@ -64,7 +87,7 @@ impl Layout {
         let steps = Tensor::arange(time, (Kind::Int64, lengths.device()));
         let real = steps.lt_tensor(&lengths.unsqueeze(-1)); // [rows, time]
         let packed = pack.then(|| real.flatten(0, -1).nonzero().squeeze_dim(-1));
-        Self { rows: lengths.size()[0], time, packed, real, lengths: lengths.shallow_clone() }
+        Self { rows: lengths.size()[0], time, packed, real, lengths: lengths.shallow_clone(), sharing: None }
     }
 
     /// Positions that are kept, `N`.
@@ -74,9 +97,21 @@ impl Layout {
 
     /// Where the rows lie among the kept positions.
     pub fn spans(&self) -> Spans {
+        let spans = self.spans_of(1);
+        let Some(rows) = self.sharing else { return spans };
+        let first = |row: usize| row - row % rows as usize;
+        let begin = (0..spans.len()).map(|row| (row > first(row)).then(|| spans.of(first(row)).start));
+        let begin: Vec<Option<usize>> = begin.collect();
+        spans.beginning_with(&begin)
+    }
+
+    /// The same where each kept position has `each` rows.
+    pub fn spans_of(&self, each: i64) -> Spans {
+        let lengths = whole_numbers(&self.lengths).into_iter().map(|length| length * each as usize);
+        let lengths: Vec<usize> = lengths.collect();
         match self.packed {
-            Some(_) => Spans::packed(&whole_numbers(&self.lengths)),
-            None => Spans::padded(&whole_numbers(&self.lengths), self.time as usize),
+            Some(_) => Spans::packed(&lengths),
+            None => Spans::padded(&lengths, (self.time * each) as usize),
         }
     }
 

@@ -22,6 +22,7 @@ mod precision;
 mod relative;
 mod sampling;
 mod shared_past;
+mod shared_start;
 mod sight;
 mod stepper;
 mod tokens;

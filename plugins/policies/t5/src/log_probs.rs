@@ -34,10 +34,16 @@ pub fn log_probs(call: &Call<'_>, prompts: &Prompts, paths: &Paths, query: &Quer
     let choices: Vec<Choices> =
         (0..digits).map(|digit| choices(call, &head, &spelled, &layout, paths, digit, every)).collect();
     let places = Tensor::cat(&choices.iter().map(|choices| &choices.place).collect::<Vec<_>>(), 0); // [n]
+    let (inputs, places, layout) = match call.network.shared_start(group) {
+        None => (spelled.shifted(), places, layout),
+        Some(start) => {
+            let places = start.places(&places, layout.time);
+            (start.inputs(&spelled.shifted()), places, start.layout(&layout, worth))
+        }
+    };
     // Nothing looks back at what follows a path's last choice.
     let layout = layout.up_to(&places, worth);
     let reading = Reading::new(&choices, &places, &layout, prompt_count);
-    let inputs = spelled.shifted();
     let wanted = reading.wanted.as_ref();
     let states = decode(&call.network, call.weights, call.decoder_buckets, &encoded, &inputs, &layout, wanted);
     let states = reading.of_digits(&states); // a digit: [n, D]
@@ -113,18 +119,14 @@ struct Reading {
 impl Reading {
     fn new(choices: &[Choices], places: &Tensor, layout: &Layout, prompts: i64) -> Self {
         let counts = choices.iter().map(|choices| choices.place.size()[0]).collect();
-        let kept = layout.locate(places);
-        let count = places.size()[0];
-        if count as f64 > WORTH_PACKING * layout.len() as f64 {
-            return Self { wanted: None, rows: kept, counts };
+        let (asked, found) = places.internal_unique(true, true); // ascending
+        if asked.size()[0] as f64 > WORTH_PACKING * layout.len() as f64 {
+            return Self { wanted: None, rows: layout.locate(places), counts };
         }
-        let (places, order) = places.sort(0, false);
-        let (rows, times) = (places.divide_scalar_mode(layout.time, "floor"), places.remainder(layout.time));
+        let rows = asked.divide_scalar_mode(layout.time, "floor");
         let owner = rows.divide_scalar_mode(layout.rows / prompts, "floor");
-        let numbers = Tensor::arange(count, (Kind::Int64, order.device()));
-        let found = order.zeros_like().index_copy(0, &order, &numbers);
         let of_prompts = Layout::by_owner(&owner, prompts);
-        let wanted = Wanted { places: layout.locate(&places), rows, times, of_prompts };
+        let wanted = Wanted { places: layout.locate(&asked), rows, times: layout.times(&asked), of_prompts };
         Self { wanted: Some(wanted), rows: found, counts }
     }
 

@@ -5,11 +5,12 @@
 //! few tokens look at encoded prompts themselves, `q (X Wk)ᵀ = (q Wkᵀ) Xᵀ` and `P (X Wv) = (P X) Wv`.
 
 use crate::attention::Network;
-use crate::encoder::{Encoded, Memory};
+use crate::encoder::{self, Encoded};
 use crate::fused::{FusedCross, FusedStack, cross_keys_values};
 use crate::layout::Layout;
 use crate::weights::Weights;
 use prorl_kernels::attention::{Attention, Spans};
+use prorl_kernels::layers::{self, Memory};
 use tch::Tensor;
 
 /// The prompts' keys and values for every layer of the decoder, and how paths look at them.
@@ -17,7 +18,7 @@ pub enum Memories<'a> {
     /// In one pass: keys and values of all heads side by side.
     Fused { layers: Vec<Tensor>, spans: Spans }, // [N, 2 * heads * d_kv]
     /// By products, head by head.
-    Products { layers: Vec<Memory>, mask: Option<&'a Tensor> }, // mask [B, 1, T]
+    Products { layers: Vec<encoder::Memory>, mask: Option<&'a Tensor> }, // mask [B, 1, T]
     /// By products of states with keys that queries' weights are part of, and of values with the output's weights.
     Absorbed { layers: Vec<Absorbed>, mask: Option<Tensor> }, // mask [B, 1, 1, T]
     /// By products of encoded prompts themselves with queries that keys' weights are part of.
@@ -25,9 +26,11 @@ pub enum Memories<'a> {
 }
 
 /// A layer's keys and values in the width of states.
-pub struct Absorbed {
-    pub keys: Tensor,   // [B, heads * T, D]
-    pub values: Tensor, // [B, heads * T, D]
+pub enum Absorbed {
+    /// For whole layers in chunks of rows.
+    Chunked(Memory),
+    /// For products.
+    Products { keys: Tensor, values: Tensor }, // [B, heads * T, D]
 }
 
 impl<'a> Memories<'a> {
@@ -57,9 +60,7 @@ impl<'a> Memories<'a> {
     ) -> Tensor {
         let found = match self {
             Self::Absorbed { layers, mask } => {
-                let normalised = of_prompts.spread(&network.normalise(states)); // [B, queries, D]
-                let found = layers[layer].look(network, &normalised, mask.as_ref());
-                return network.plus(states, of_prompts.pack(&found));
+                return layers[layer].attend(network, states, of_prompts, mask.as_ref());
             }
             Self::Bare(bare) => {
                 let queries = network.for_products(&network.factors_of_attention(states, &cross.q));
@@ -73,7 +74,7 @@ impl<'a> Memories<'a> {
                 attention.across(&queries, &of_prompts.spans(), &layers[layer], spans)
             }
             Self::Products { layers, mask } => {
-                let Memory { keys, values } = &layers[layer];
+                let encoder::Memory { keys, values } = &layers[layer];
                 let queries = network.for_products(&network.factors_of_attention(states, &cross.q));
                 let queries = of_prompts.spread(&queries); // [B, queries, heads * d_kv]
                 let bias = mask.map_or(&[][..], std::slice::from_ref);
@@ -99,19 +100,48 @@ impl Absorbed {
         let both = encoded.layout.spread(&network.for_products(both));
         let parts = both.view([prompts * time, 2, heads, d_kv]).permute([1, 2, 0, 3]);
         let absorbed = |part: i64, weight: &Tensor| {
-            let found = parts.get(part).bmm(&weight.to_kind(network.attention).view([heads, d_kv, d_model])); // [heads, B * T, D]
+            let found = parts.get(part).bmm(&weight.to_kind(network.attention).reshape([heads, d_kv, d_model])); // [heads, B * T, D]
             found.view([heads, prompts, time, d_model]).transpose(0, 1).reshape([prompts, heads * time, d_model])
         };
-        Self { keys: absorbed(0, &cross.q), values: absorbed(1, &cross.o) }
+        let (keys, values) = (absorbed(0, &cross.q.tensor().tr()), absorbed(1, cross.o.tensor()));
+        if network.goes_in_chunks() && network.dropout == 0.0 {
+            let mask = encoded.mask.as_ref().map(|mask| mask.squeeze_dim(1));
+            return Self::Chunked(Memory::of(&keys, &values, mask.as_ref(), heads));
+        }
+        Self::Products { keys, values }
     }
 
-    /// What normalised states `[B, queries, D]` find: `softmax(x̂ Wq Kᵀ) V Wo`, with `Wq Kᵀ` and `V Wo` at hand; `mask`
-    /// `[B, 1, 1, T]` is minus infinity where nothing is. // as `states`
-    pub fn look(&self, network: &Network, states: &Tensor, mask: Option<&Tensor>) -> Tensor {
-        let scores = states.bmm(&self.keys.transpose(1, 2)); // [B, queries, heads * T]
-        let by_head = scores.unflatten(-1, [network.heads, -1]); // [B, queries, heads, T]
-        let weights = network.probabilities(by_head, mask).flatten(2, 3);
-        weights.bmm(&self.values)
+    /// Cross attention with its residual, `states + softmax(x̂ Wq Kᵀ) V Wo` with `Wq Kᵀ` and `V Wo` at hand; `mask`
+    /// `[B, 1, 1, T]` is minus infinity where nothing is. Each of the layout's rows has as many states. // [rows * n, D]
+    pub fn attend(&self, network: &Network, states: &Tensor, of_prompts: &Layout, mask: Option<&Tensor>) -> Tensor {
+        let (kept, d_model) = (of_prompts.len(), network.d_model);
+        match self {
+            Self::Chunked(memory) => {
+                let each = if kept == 0 { 1 } else { states.size()[0] / kept };
+                layers::look(states, &of_prompts.spans_of(each), memory, network.eps)
+            }
+            Self::Products { keys, values } => {
+                let prompts = of_prompts.rows;
+                let rows = network.normalise(states).view([kept, -1]); // [rows, n * D]
+                let normalised = of_prompts.spread(&rows).view([prompts, -1, d_model]); // [B, queries, D]
+                let scores = normalised.bmm(&keys.transpose(1, 2)); // [B, queries, heads * T]
+                let by_head = scores.unflatten(-1, [network.heads, -1]); // [B, queries, heads, T]
+                let weights = network.probabilities(by_head, mask).flatten(2, 3);
+                let found = weights.bmm(values).view([prompts, of_prompts.time, -1]);
+                network.plus(states, of_prompts.pack(&found).view([-1, d_model]))
+            }
+        }
+    }
+
+    /// Of some prompts, by their places.
+    #[must_use]
+    pub fn some(&self, places: &Tensor) -> Self {
+        match self {
+            Self::Chunked(memory) => Self::Chunked(memory.some(places)),
+            Self::Products { keys, values } => {
+                Self::Products { keys: keys.index_select(0, places), values: values.index_select(0, places) }
+            }
+        }
     }
 }
 

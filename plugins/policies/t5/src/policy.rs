@@ -13,6 +13,8 @@ use crate::sampling;
 use crate::tokens::Vocabulary;
 use crate::trie::Trie;
 use crate::weights::Weights;
+use prorl_kernels::factors::Factors;
+use prorl_kernels::layers;
 use prorl_sdk::prelude::*;
 
 /// T5 over semantic ids (Raffel et al., arXiv 1910.10683; numbers and names of Hugging Face
@@ -60,7 +62,7 @@ impl<'a> Call<'a> {
 impl T5Policy {
     /// What the parts of a call share.
     pub fn call(&self, training: bool) -> Call<'_> {
-        let T5Parameters { d_model, heads, d_kv, layer_norm_epsilon: eps, .. } = self.parameters;
+        let T5Parameters { d_model, heads, d_kv, d_ff, layer_norm_epsilon: eps, .. } = self.parameters;
         let (count, max_distance) = (self.parameters.buckets, self.parameters.max_distance);
         let device = self.weights.shared.device();
         let factors = self.parameters.precision.factors(device);
@@ -78,6 +80,7 @@ impl T5Policy {
                 absorbing: attention == Kind::Float,
                 by_token: true,
                 fused: prorl_kernels::attention::serves(device, d_kv),
+                chunked: layers::pay() && layers::serves(device, Factors::Float32, &[d_model, heads * d_kv, d_ff]),
                 dropout: if training { self.parameters.dropout } else { 0.0 },
             },
             weights: &self.weights,

@@ -9,6 +9,7 @@ use crate::fused::FusedBlock;
 use crate::layout::{Layout, whole_numbers};
 use crate::relative::causal_mask;
 use prorl_kernels::attention::{Attention, Spans};
+use prorl_kernels::layers::Weights;
 use tch::Tensor;
 
 /// How the positions of a row see each other, in all layers of a stack.
@@ -50,10 +51,10 @@ impl Sight {
         let Network { heads, dropout, .. } = *network;
         match (self, source, wanted) {
             (Self::Fused { bias, causal, spans }, Source::States(states), Some(wanted)) => {
-                let normalised = network.factor(states);
-                let parts = block.qkv.split_with_sizes([network.inner(), 2 * network.inner()], 0);
-                let queries = network.projected(&wanted.of(&normalised), &parts[0]); // [M, heads * d_kv]
-                let keys_values = network.projected(&normalised, &parts[1]); // [N, 2 * heads * d_kv]
+                let part = |first, width| Weights::of(block.qkv.tensor().narrow(1, first, width));
+                let (of_queries, of_others) = (part(0, network.inner()), part(network.inner(), 2 * network.inner()));
+                let queries = network.factors_of_attention(&wanted.of(states), &of_queries); // [M, heads * d_kv]
+                let keys_values = network.factors_of_attention(states, &of_others); // [N, 2 * heads * d_kv]
                 let from = Spans::packed(&whole_numbers(&wanted.rows.bincount(None::<&Tensor>, layout.rows)));
                 let places = whole_numbers(&wanted.times);
                 let factors = network.kept(&keys_values);
@@ -103,7 +104,7 @@ pub mod tests {
         };
         tch::manual_seed(3);
         let parameters =
-            T5Parameters { layers: 2, d_model: 24, d_kv: 16, heads: 3, d_ff: 32, ..T5Parameters::default() };
+            T5Parameters { layers: 2, d_model: 32, d_kv: 16, heads: 3, d_ff: 32, ..T5Parameters::default() };
         T5Policy::create(parameters, &setup).unwrap()
     }
 
@@ -177,7 +178,7 @@ pub mod tests {
         {
             let plain = |call: &mut Call<'_>| {
                 let network = &mut call.network;
-                (network.fused, network.absorbing, network.by_token) = (false, false, false);
+                (network.fused, network.absorbing, network.by_token, network.chunked) = (false, false, false, false);
             };
             let (batch, weights) = (batch(group), Tensor::randn([3, group, 4, 4], (Kind::Float, Device::Cpu)));
             let expected = results(&policy, plain, &batch, &weights, &query);

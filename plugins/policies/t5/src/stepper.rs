@@ -84,13 +84,7 @@ impl<'a> Stepper<'a> {
     fn attend(&self, states: &Tensor, rows: i64, memory: &Memory, cross: &FusedCross, of_prompts: &Layout) -> Tensor {
         let (network, mask) = (&self.network, self.mask.as_ref());
         match memory {
-            Memory::Absorbed(absorbed) => {
-                let d_model = network.d_model;
-                let spread = of_prompts.spread(&network.normalise(states).view([rows, -1])); // [B, rows of any, n * D]
-                let found = absorbed.look(network, &spread.view([of_prompts.rows, -1, d_model]), mask);
-                let found = of_prompts.pack(&found.view([of_prompts.rows, of_prompts.time, -1]));
-                network.plus(states, found.view([-1, d_model]))
-            }
+            Memory::Absorbed(absorbed) => absorbed.attend(network, states, of_prompts, mask),
             Memory::Plain { keys, values } => {
                 let queries = network.for_products(&network.factors_of_attention(states, &cross.q));
                 let found = network.factors.of(&self.look_up(&queries, rows, [keys, values], of_prompts));
@@ -116,8 +110,12 @@ impl<'a> Stepper<'a> {
     /// Goes on with some prompts only, by their current places.
     pub fn keep_prompts(&mut self, places: &Tensor) {
         for memory in &mut self.memories {
-            let (Memory::Plain { keys, values } | Memory::Absorbed(Absorbed { keys, values })) = memory;
-            (*keys, *values) = (keys.index_select(0, places), values.index_select(0, places));
+            match memory {
+                Memory::Absorbed(absorbed) => *absorbed = absorbed.some(places),
+                Memory::Plain { keys, values } => {
+                    (*keys, *values) = (keys.index_select(0, places), values.index_select(0, places));
+                }
+            }
         }
         self.mask = self.mask.as_ref().map(|mask| mask.index_select(0, places));
     }
