@@ -236,28 +236,34 @@ impl Said {
 }
 
 /// The decoder on `group` paths for each of some prompts, to the choices. States before digits without an alternative are
-/// not needed: of the last layer their keys and values alone. Of the first layer's queries, keys and values there are no
-/// more than `different` tokens.
+/// not needed: of the last layer their keys and values alone. The start is a prompt's, not a path's. Of the first layer's
+/// queries, keys and values there are no more than `different` tokens.
 fn decoder(prompts: i64, group: i64, said: Said, different: i64) -> Work {
     use t5::{CHOICES, INNER, LAYERS, WIDTH};
     let Said { tokens, read } = said;
-    let all = prompts * group * tokens;
+    let (all, asking) = (prompts * of_prompt(group, tokens), prompts * of_prompt(group, read));
     let last = Work::product(all, WIDTH, 2 * INNER)
-        + Work::product(prompts * group * read, WIDTH, INNER)
+        + Work::product(asking, WIDTH, INNER)
         + decoder_layer(prompts, group, read, tokens);
     let projected =
         Work::product(all.min(different), WIDTH, 3 * INNER) + Work::product(all, WIDTH, 3 * INNER) * (LAYERS - 2);
     let others = projected + decoder_layer(prompts, group, tokens, tokens) * (LAYERS - 1);
-    others + last + Work::product(prompts * group * read, WIDTH, CHOICES)
+    others + last + Work::product(asking, WIDTH, CHOICES)
+}
+
+/// Tokens of a prompt's paths, which share the first.
+fn of_prompt(group: i64, tokens: i64) -> i64 {
+    1 + group * (tokens - 1)
 }
 
 /// A layer after its queries, keys and values, for `asking` of a path's `tokens`.
 fn decoder_layer(prompts: i64, group: i64, asking: i64, tokens: i64) -> Work {
     use t5::{FEED_FORWARD, INNER, WIDTH};
-    let all = prompts * group * asking;
+    let of_prompt = of_prompt(group, asking);
+    let all = prompts * of_prompt;
     // A token attends to those before it: half of the keys, in the middle.
-    let own = attention(prompts * group, asking, (tokens + 1) / 2) + Work::product(all, INNER, WIDTH);
-    let cross = cross_attention(group * asking) * prompts;
+    let own = attention(prompts, of_prompt, (tokens + 1) / 2) + Work::product(all, INNER, WIDTH);
+    let cross = cross_attention(of_prompt) * prompts;
     own + cross + Work::product(all, WIDTH, FEED_FORWARD) + Work::product(all, FEED_FORWARD, WIDTH)
 }
 
