@@ -1,5 +1,5 @@
 //! What libtorch computes in many passes over memory, in one, with gradients of its own: [`attention`] over many short
-//! sequences, the [`norm`] of rows, and [`dropout`] with what stands beside it.
+//! sequences, the [`norm`] of rows, [`dropout`] with what stands beside it, and whole [`layers`] of products with weights.
 //!
 //! For float32, and for [`factors`] of bf16's bits, on processors with AVX2 and FMA; each module's `serves` says whether,
 //! and elsewhere libtorch's own functions are the way. Work is done on libtorch's threads, and results are the same in every run with as many of them.
