@@ -68,12 +68,7 @@ pub fn add_columns_times(left: Columns<'_>, right: Columns<'_>, count: usize, in
             sums[1] = _mm256_fmadd_ps(factor, second, sums[1]);
         }
     }
-    for (row, [first, second]) in tile.into_iter().enumerate() {
-        let into = &mut into[row * stride..][..WIDE];
-        store(into, _mm256_add_ps(load(into), first));
-        let into = &mut into[LANES..];
-        store(into, _mm256_add_ps(load(into), second));
-    }
+    add_tile(tile, into, stride);
 }
 
 /// Where a matrix's numbers are.
@@ -148,6 +143,13 @@ pub fn add_panels_product<const H: usize>(left: &[f32], right: &[f32], into: &mu
             sums[1] = _mm256_fmadd_ps(factor, second, sums[1]);
         }
     }
+    add_tile(tile, into, stride);
+}
+
+/// Adds a tile to rows of `into`, `stride` apart.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn add_tile<const H: usize>(tile: [[__m256; 2]; H], into: &mut [f32], stride: usize) {
     for (row, [first, second]) in tile.into_iter().enumerate() {
         let into = &mut into[row * stride..][..WIDE];
         store(into, _mm256_add_ps(load(into), first));

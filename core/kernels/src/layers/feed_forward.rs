@@ -1,10 +1,10 @@
 //! The feed-forward layer of a transformer, with its norm, its dropout and its residual.
 #![allow(unsafe_code)]
 
-use super::between::{Between, Both, Rows};
 use super::cut::{Cut, WORTH_SUMS};
 use super::panels::{Panels, Right};
 use super::sums::Sums;
+use super::two_products::{Between, Both, TwoProducts};
 use crate::dropping::Dropping;
 use crate::floats::{numbers_of, numbers_of_new};
 use crate::number::Number;
@@ -77,12 +77,12 @@ impl<N: Number> FeedForward<N> {
     }
 
     /// What parts are told.
-    fn rows(&self, cut: Cut) -> impl Fn(usize) -> Rows<'static, N> + Sync + use<N> {
+    fn rows(&self, cut: Cut) -> impl Fn(usize) -> TwoProducts<'static, N> + Sync + use<N> {
         let (_, width, hidden) = self.sizes();
         let (epsilon, [between, dropping]) = (self.epsilon, self.dropping);
         move |part| {
             let (chunk, first, between) = (cut.chunk, cut.first_chunk(part), Between::Rectified(between));
-            Rows { width, hidden, chunk, first, epsilon, between, dropping, numbers: PhantomData }
+            TwoProducts { width, hidden, chunk, first, epsilon, between, dropping, numbers: PhantomData }
         }
     }
 }

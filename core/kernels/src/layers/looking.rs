@@ -1,8 +1,8 @@
 //! Attention of each prompt's rows to keys and values that the weights around them are part of.
 #![allow(unsafe_code)]
 
-use super::between::{Between, Both, Rows};
 use super::panels::Panels;
+use super::two_products::{Between, Both, TwoProducts};
 use crate::attention::Spans;
 use crate::floats::{numbers_of, numbers_of_new};
 use crate::lanes::{LANES, load, store, transposed};
@@ -177,10 +177,10 @@ impl Looking {
 }
 
 /// How the rows of a prompt, so many numbers, go through: in chunks as even as tiles allow.
-fn rows((sizes, epsilon): (Sizes, f32), numbers: usize, mask: &[f32]) -> Rows<'_, f32> {
+fn rows((sizes, epsilon): (Sizes, f32), numbers: usize, mask: &[f32]) -> TwoProducts<'_, f32> {
     let count = numbers / sizes.width;
     let chunk = count.div_ceil(count.div_ceil(CHUNK).max(1)).max(1).next_multiple_of(HIGH);
-    Rows {
+    TwoProducts {
         width: sizes.width,
         hidden: sizes.hidden(),
         chunk,

@@ -9,8 +9,6 @@
 //! and gradients are float32; factors may be rounded to bf16.
 
 #[cfg(target_arch = "x86_64")]
-mod between;
-#[cfg(target_arch = "x86_64")]
 mod by_rows;
 #[cfg(target_arch = "x86_64")]
 mod cut;
@@ -31,6 +29,8 @@ mod residual;
 mod softmax;
 #[cfg(target_arch = "x86_64")]
 mod sums;
+#[cfg(target_arch = "x86_64")]
+mod two_products;
 mod weights;
 
 pub use memory::Memory;
@@ -137,12 +137,12 @@ fn check(x: &Tensor, weights: &[&Weights]) {
 #[cfg(target_arch = "x86_64")]
 mod served {
     use super::Inner;
-    use super::between::Both;
     use super::feed_forward::{FeedForward, Gradients};
     use super::looking::{self, Looking};
     use super::memory::Memory;
     use super::projection::Projection;
     use super::residual::Residual;
+    use super::two_products::Both;
     use super::weights::Weights;
     use crate::attention::Spans;
     use crate::dropping::Dropping;

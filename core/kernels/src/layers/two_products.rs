@@ -22,7 +22,7 @@ pub enum Between<'a> {
 
 /// `x + m ⊙ (h w₂)` with `h = between(x̂ w₁)`, for rows that share both weights; x̂ is the factor made of states over their
 /// root mean square.
-pub struct Rows<'a, N> {
+pub struct TwoProducts<'a, N> {
     pub width: usize,
     pub hidden: usize,
     /// Rows that go through together.
@@ -53,7 +53,7 @@ struct Room<N> {
     of_normal: Vec<f32>,
 }
 
-impl<N: Number> Rows<'_, N> {
+impl<N: Number> TwoProducts<'_, N> {
     /// Writes the result and, where they are to be kept, activations, chunk by chunk in panels.
     #[target_feature(enable = "avx2,fma")]
     pub fn forward(&self, states: &[f32], panels: &Both<&Panels>, mut kept: Option<&mut [N]>, into: &mut [f32]) {
