@@ -37,16 +37,26 @@ fn compiler(libtorch: &Path) -> cc::Build {
     build
 }
 
-/// Folders with NCCL's and CUDA's headers, where both and the CUDA part of libtorch are there.
+/// Folders with NCCL's and CUDA's headers, where the CUDA part of libtorch and NCCL's own header are there.
 fn nccl_headers(libtorch: &Path) -> Option<Vec<PathBuf>> {
     let site = libtorch.canonicalize().ok()?.parent()?.to_owned();
     let named = env::var_os("PRORL_NCCL_INCLUDE").map(PathBuf::from);
     let toolkit = env::var_os("CUDA_HOME").map_or_else(|| PathBuf::from("/usr/local/cuda"), PathBuf::from);
-    let wheels = ["nvidia/nccl/include", "nvidia/cu13/include", "nvidia/cuda_runtime/include"].map(|it| site.join(it));
-    let places: Vec<PathBuf> = named.into_iter().chain(wheels).chain([toolkit.join("include")]).collect();
+    let toolkit = ["include", "include/cccl"].map(|it| toolkit.join(it));
+    let wheels = ["nccl/include", "cu13/include", "cu13/include/cccl"].map(|it| site.join("nvidia").join(it));
+    let places: Vec<PathBuf> = named.into_iter().chain(wheels).chain(toolkit).collect();
     let holds = |header: &str| places.iter().any(|place| place.join(header).is_file());
-    let there = libtorch.join("lib/libtorch_cuda.so").exists() && holds("nccl.h") && holds("cuda_runtime.h");
-    there.then_some(places)
+    if !libtorch.join("lib/libtorch_cuda.so").exists() || !holds("nccl.h") {
+        return None;
+    }
+    let missing = ["cuda_runtime.h", "crt/host_config.h", "nv/target"].into_iter().find(|header| !holds(header));
+    if let Some(header) = missing {
+        println!(
+            "cargo:warning=built without NCCL: CUDA's header {header} is missing; CUDA_HOME names a toolkit that has it, \
+             or `pip install 'nvidia-cuda-crt==13.0.*' 'nvidia-cuda-cccl==13.0.*'` beside torch"
+        );
+    }
+    missing.is_none().then_some(places)
 }
 
 /// A failure is a warning: the crate then says at run time that it has no NCCL.

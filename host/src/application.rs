@@ -14,6 +14,8 @@ use crate::truth;
 use crate::workbench::Workbench;
 use crate::{out, outln};
 use anyhow::{Context, Result, bail};
+use log::warn;
+use prorl_abi::cuda::{self, CudaError};
 use prorl_abi::fault::{Fault, FaultKind};
 use prorl_data::{DataError, Dataset, World};
 use prorl_distributed::Place;
@@ -311,8 +313,13 @@ fn device_of(name: &str, place: Option<&Place>) -> Result<Device> {
 fn device(name: &str) -> Result<Device> {
     match name {
         "cpu" => Ok(Device::Cpu),
-        "auto" => Ok(Device::cuda_if_available()),
-        _ if !tch::Cuda::is_available() => {
+        "auto" => {
+            if let Err(error @ CudaError::NotOpened { .. }) = cuda::open() {
+                warn!("computing on the CPU: {error}");
+            }
+            Ok(Device::cuda_if_available())
+        }
+        _ if !gpu_is_there(name)? => {
             bail!("`device` is {name}, but this process sees no CUDA device: use --device cpu, or auto")
         }
         "cuda" => Ok(Device::Cuda(0)),
@@ -321,6 +328,17 @@ fn device(name: &str) -> Result<Device> {
             index
                 .map(Device::Cuda)
                 .with_context(|| format!("`device` is {name}, but should be auto, cpu, cuda or cuda:N"))
+        }
+    }
+}
+
+/// Whether there is one, where `name` asks for it.
+fn gpu_is_there(name: &str) -> Result<bool> {
+    match cuda::open() {
+        Err(CudaError::NoDriver) => Ok(false),
+        opened => {
+            opened.with_context(|| format!("`device` is {name}"))?;
+            Ok(tch::Cuda::is_available())
         }
     }
 }

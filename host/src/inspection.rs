@@ -3,6 +3,7 @@
 use crate::outln;
 use crate::plugins::{Component, PluginError, Registry, search};
 use anyhow::Result;
+use prorl_abi::cuda;
 use prorl_sdk::capabilities;
 use prorl_sdk::export::description::Kind;
 use serde_json::Value;
@@ -12,8 +13,16 @@ pub fn versions(registry: &Registry) {
     outln!("prorl-host {}", env!("CARGO_PKG_VERSION"));
     outln!("plugin ABI {}", prorl_abi::hello::ABI_VERSION);
     outln!("libtorch   {}", prorl_abi::hello::LIBTORCH_VERSION);
-    outln!("CUDA       {}", if tch::Cuda::is_available() { "available" } else { "not available" });
+    outln!("CUDA       {}", cuda_in_words());
     outln!("components {}", registry.components().len());
+}
+
+fn cuda_in_words() -> String {
+    match cuda::open() {
+        Ok(()) if tch::Cuda::is_available() => "available".into(),
+        Ok(()) => "not available: the driver shows no GPU".into(),
+        Err(error) => format!("not available: {error}"),
+    }
 }
 
 /// Prints every component in a line.

@@ -12,7 +12,9 @@
 //! | [`hello`] | the plain record that is read before anything else is called |
 //! | [`object`] | the frozen traits: tokenizer, reward model, policy, algorithm |
 //! | [`module`] | a library's root: what it contains, how to make it |
+//! | [`cuda`] | libtorch's part for GPUs, which both sides use once it is opened |
 
+pub mod cuda;
 pub mod fault;
 pub mod hello;
 pub mod module;

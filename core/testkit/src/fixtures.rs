@@ -28,14 +28,21 @@ pub fn root() -> PathBuf {
 }
 
 /// Name of the device on which the cases are tried: `PRORL_TEST_DEVICE` (`cuda`), else `cpu`.
+///
+/// # Panics
+/// There is no GPU to compute on, where one is asked for.
 pub fn device_name() -> String {
-    std::env::var("PRORL_TEST_DEVICE").unwrap_or_else(|_| "cpu".into())
+    let name = std::env::var("PRORL_TEST_DEVICE").unwrap_or_else(|_| "cpu".into());
+    if name == "cuda" {
+        prorl_abi::cuda::open().unwrap_or_else(|error| panic!("PRORL_TEST_DEVICE is `cuda`, but {error}"));
+    }
+    name
 }
 
 /// The same as a device.
 ///
 /// # Panics
-/// The name is neither `cpu` nor `cuda`.
+/// The name is neither `cpu` nor `cuda`, or there is no GPU to compute on.
 pub fn device() -> Device {
     match device_name().as_str() {
         "cpu" => Device::Cpu,

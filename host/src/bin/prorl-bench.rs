@@ -80,7 +80,10 @@ impl Arguments {
     fn sizes(&self) -> Result<Sizes> {
         let device = match self.device.as_str() {
             "cpu" => Device::Cpu,
-            "cuda" => Device::Cuda(0),
+            "cuda" => {
+                prorl_abi::cuda::open()?;
+                Device::Cuda(0)
+            }
             other => bail!("--device is `{other}`, but should be cpu or cuda"),
         };
         let comparison = Sizes::of_the_comparison(device);

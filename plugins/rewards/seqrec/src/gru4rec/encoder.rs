@@ -66,7 +66,9 @@ impl SequenceEncoder for Encoder {
         let embedded = dropout(&Tensor::embedding(&self.item_embedding, items, 0, false, false), share, training); // [N, T, D]
         let rows = items.size()[0];
         let start = Tensor::zeros([layers, rows, hidden], (Kind::Float, items.device()));
-        let (read, _) = embedded.gru(&start, &self.recurrent, false, layers, 0.0, training, false, true); // [N, T, hidden]
+        // Nothing is dropped inside; but cuDNN keeps what gradients need in training alone.
+        let keeps = training || embedded.requires_grad();
+        let (read, _) = embedded.gru(&start, &self.recurrent, false, layers, 0.0, keeps, false, true); // [N, T, hidden]
         read.linear(&self.weight, Some(&self.bias))
     }
 }
