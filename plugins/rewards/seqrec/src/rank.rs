@@ -1,6 +1,7 @@
 //! How likely is the target next, and how many items are likelier?
 
 use crate::chunks;
+use prorl_kernels::standing;
 use tch::{Kind, Tensor};
 
 /// Log-probability of each row's target among the real items `1..=V`, float, and its rank
@@ -33,10 +34,11 @@ fn of_targets_by_tiles(states: &Tensor, items: &Tensor, targets: &Tensor, rows: 
             let part = |whole: &Tensor| whole.narrow(0, start, rows);
             let mut scores = part(states).mm(&tile); // [R, C]
             put_own(&mut scores, &part(&own), &(part(targets).unsqueeze(-1) - first));
+            let (of_tile, above) = total_and_likelier(scores, &part(&own)); // [R, 1], [R, 1]
             let mut total = part(&total); // [R, 1]
-            total.copy_(&total.logaddexp(&scores.logsumexp(-1, true)));
+            total.copy_(&total.logaddexp(&of_tile));
             let mut likelier = part(&likelier); // [R, 1]
-            likelier += scores.gt_tensor_(&part(&own)).sum_dim_intlist(-1, true, None);
+            likelier += above;
         }
     }
     ((own - total).squeeze_dim(-1), likelier.squeeze_dim(-1).to_kind(Kind::Int64) + 1)
@@ -54,21 +56,28 @@ fn put_own(scores: &mut Tensor, own: &Tensor, column: &Tensor) {
 
 /// The same with `rows` rows at a time, among all columns of `items` `[V, D]`.
 fn of_targets_by(states: &Tensor, items: &Tensor, targets: &Tensor, rows: i64) -> (Tensor, Tensor) {
-    let count = states.size()[0];
     let mut log_probs = Vec::new();
-    let mut ranks = Vec::new();
-    for (start, rows) in chunks::ranges(count, rows) {
-        let mut scores = states.narrow(0, start, rows).mm(&items.tr()); // [R, V]
-        let target = targets.narrow(0, start, rows).unsqueeze(-1); // [R, 1]
-        let own = scores.gather(1, &target, false); // [R, 1]
-        log_probs.push(scores.log_softmax(-1, None).gather(1, &target, false)); // [R, 1]
-        // In place, a comparison gives 0.0 or 1.0: a float32 counts exactly up to 2^24 items.
-        let likelier = scores.gt_tensor_(&own); // [R, V]
-        ranks.push(likelier.sum_dim_intlist(-1, false, None)); // [R]
+    let mut likelier = Vec::new();
+    for (start, rows) in chunks::ranges(states.size()[0], rows) {
+        let scores = states.narrow(0, start, rows).mm(&items.tr()); // [R, V]
+        let own = scores.gather(1, &targets.narrow(0, start, rows).unsqueeze(-1), false); // [R, 1]
+        let (total, above) = total_and_likelier(scores, &own); // [R, 1], [R, 1]
+        log_probs.push(own - total);
+        likelier.push(above);
     }
     let log_probs = Tensor::cat(&log_probs, 0).squeeze_dim(-1); // [M]
-    let ranks = Tensor::cat(&ranks, 0).to_kind(Kind::Int64) + 1; // [M]
+    let ranks = Tensor::cat(&likelier, 0).squeeze_dim(-1).to_kind(Kind::Int64) + 1; // [M]
     (log_probs, ranks)
+}
+
+/// `ln Σ exp(score)` of every row, and how many of its scores are above `own`. // [R, C], [R, 1] to [R, 1], [R, 1]
+fn total_and_likelier(mut scores: Tensor, own: &Tensor) -> (Tensor, Tensor) {
+    if standing::serves(&scores) {
+        return standing::total_and_greater(&scores, own);
+    }
+    let total = scores.logsumexp(-1, true);
+    // In place, a comparison gives 0.0 or 1.0: a float32 counts exactly up to 2^24 items.
+    (total, scores.gt_tensor_(own).sum_dim_intlist(-1, true, None))
 }
 
 #[cfg(test)]
