@@ -154,7 +154,11 @@ pub fn work(task: &str, sizes: &Sizes) -> Option<Work> {
     let said = Said::of(path_items, longest);
     let forward =
         |prompts: i64, group: i64, said: Said| encoder(prompts) + decoder(prompts, group, said, t5::VOCABULARY);
-    let judged = |paths: i64| reader(paths, HISTORY + path_items) + scores(paths * (path_items + 1), items);
+    // A history is read once for all its paths, and judged once.
+    let judged = |prompts: i64, group: i64| {
+        let read = reader(prompts, HISTORY, 0) + reader(prompts * group, path_items, HISTORY);
+        read + scores(prompts * (1 + group * path_items), items)
+    };
     Some(match task {
         "sample" => forward(prompts, group, said),
         // With backward the policy's, forward alone the reference's.
@@ -163,14 +167,14 @@ pub fn work(task: &str, sizes: &Sizes) -> Option<Work> {
         // Dropout tells equal tokens apart.
         "pretrain" => (encoder(256) + decoder(256, 1, Said::of(2, longest), i64::MAX)) * WITH_BACKWARD,
         "beam" => forward(64, 10, said),
-        "reward" => judged(prompts * group),
+        "reward" => judged(prompts, group),
         "evaluate" => {
             let (prompts, beams) = super::EVALUATED;
-            forward(prompts, beams, said) + judged(prompts * beams)
+            forward(prompts, beams, said) + judged(prompts, beams)
         }
         "sasrec" => {
             let (sequences, positions) = super::EPOCH;
-            (reader(sequences, positions / sequences) + scores(positions, items)) * WITH_BACKWARD
+            (reader(sequences, positions / sequences, 0) + scores(positions, items)) * WITH_BACKWARD
         }
         "step" => STEP.iter().filter_map(|part| work(part, sizes)).sum(),
         _ => return None,
@@ -295,11 +299,11 @@ fn attention(batch: i64, queries: i64, keys: i64) -> Work {
     (Work::product(queries, width, keys) + Work::product(queries, keys, width)) * (batch * HEADS)
 }
 
-/// SASRec on `sequences` of `length`.
-fn reader(sequences: i64, length: i64) -> Work {
+/// SASRec on `sequences` of `length` that go on after `before` items, whose keys and values are known.
+fn reader(sequences: i64, length: i64, before: i64) -> Work {
     use sasrec::{FEED_FORWARD, LAYERS, WIDTH};
     let all = sequences * length;
-    let seen = (length + 1) / 2;
+    let seen = before + (length + 1) / 2;
     let own = Work::product(all, WIDTH, 3 * WIDTH) + Work::product(all, WIDTH, WIDTH);
     let attention = (Work::product(length, WIDTH, seen) + Work::product(length, seen, WIDTH)) * sequences;
     let inner = Work::product(all, WIDTH, FEED_FORWARD) + Work::product(all, FEED_FORWARD, WIDTH);

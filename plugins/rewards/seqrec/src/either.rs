@@ -95,6 +95,13 @@ impl SequenceEncoder for Either {
         }
     }
 
+    fn states_of_branches(&self, histories: &Tensor, paths: &Tensor) -> Option<[Tensor; 2]> {
+        match self {
+            Self::Sasrec(encoder) => encoder.states_of_branches(histories, paths),
+            Self::Gru4rec(encoder) => encoder.states_of_branches(histories, paths),
+        }
+    }
+
     fn states_of_padded(&self, items: &Tensor) -> Tensor {
         match self {
             Self::Sasrec(encoder) => encoder.states_of_padded(items),

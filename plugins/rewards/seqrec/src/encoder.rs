@@ -34,6 +34,15 @@ pub trait SequenceEncoder: Sized + Send {
     /// states at padding are arbitrary. `training` switches dropout on. // [N, T, D]
     fn states(&self, items: &Tensor, training: bool) -> Tensor;
 
+    /// The states after every prefix of `histories` `[B, H]`, and after those that `paths` `[B, G, P]` go on with, where the
+    /// model can read a history once for all its paths; without dropout. Both are right-padded with 0 and have no gaps,
+    /// together they are at most `window` wide, and states at padding are arbitrary. // [B, H, D], [B, G, P, D]
+    ///
+    /// This default says that it cannot.
+    fn states_of_branches(&self, _histories: &Tensor, _paths: &Tensor) -> Option<[Tensor; 2]> {
+        None
+    }
+
     /// States after every column of rows that hold padding anywhere, as RecBole computes them of such rows, without
     /// dropout: needed to repeat what published code does, which reads rows that are padded on the wrong
     /// side. // [N, T, D]

@@ -53,7 +53,9 @@ const PUBLISHED_WIDTH: i64 = 50;
 
 /// The prefixes that differ: every history, then every history and path up to a valid item.
 pub(crate) struct Distinct {
-    /// Items without gaps, one row a path. // [B * G, T]
+    /// The prompts' items without gaps. // [B, H]
+    histories: Tensor,
+    /// Histories and paths without gaps, one row a path. // [B * G, T]
     sequences: Tensor,
     /// The row of `sequences` that holds each prefix. // [M]
     row: Tensor,
@@ -92,6 +94,7 @@ impl Distinct {
         let first = prompt.view([-1, 1, 1]).expand([batch, group, 1], false); // [B, G, 1]
         let later = number.where_self(&read.gt(0), &first); // [B, G, P]
         Self {
+            histories: sequences::compact(&prompts.history),
             sequences: sequences::compact(&joined.flatten(0, 1)),
             prompt: Tensor::cat(&[&prompt, &row.floor_divide_scalar(group)], 0),
             length: Tensor::cat(&[known, reached.flatten(0, -1).index_select(0, &steps)], 0),
@@ -103,11 +106,29 @@ impl Distinct {
 
     /// The state after each distinct prefix. // [M, D]
     pub(crate) fn states<E: SequenceEncoder>(&self, encoder: &E) -> Tensor {
+        let states = self.states_of_branches(encoder).unwrap_or_else(|| self.states_of_sequences(encoder)); // [M, D]
+        let any = self.length.gt(0).unsqueeze(-1).to_kind(states.kind()); // [M, 1]
+        states * any
+    }
+
+    /// Those, arbitrary before any item, from every path's whole sequence. // [M, D]
+    fn states_of_sequences<E: SequenceEncoder>(&self, encoder: &E) -> Tensor {
         let states = prefixes::states(encoder, &self.sequences); // [B * G, T, D]
         let last = (&self.length - 1).clamp_min(0); // [M]
-        let at = &self.row * states.size()[1] + last; // [M]
-        let any = self.length.gt(0).unsqueeze(-1).to_kind(states.kind()); // [M, 1]
-        states.flatten(0, 1).index_select(0, &at) * any
+        states.flatten(0, 1).index_select(0, &(&self.row * states.size()[1] + last))
+    }
+
+    /// The same with each history read once, where the encoder can. // [M, D]
+    fn states_of_branches<E: SequenceEncoder>(&self, encoder: &E) -> Option<Tensor> {
+        let paths = sequences::compact(&self.items.flatten(0, 1)); // [B * G, P]
+        let [histories, paths] =
+            prefixes::states_of_branches(encoder, &self.histories, &paths.unflatten(0, [self.items.size()[0], -1]))?; // [B, H, D], [B, G, P, D]
+        let known = sequences::lengths(&self.histories).index_select(0, &self.prompt); // [M]
+        let further = &self.length - &known; // [M]
+        let in_history = &self.prompt * histories.size()[1] + (known - 1).clamp_min(0); // [M]
+        let in_path = &self.row * paths.size()[2] + (&further - 1) + histories.size()[0] * histories.size()[1]; // [M]
+        let at = in_path.where_self(&further.gt(0), &in_history); // [M]
+        Some(Tensor::cat(&[histories.flatten(0, 1), paths.flatten(0, 2)], 0).index_select(0, &at))
     }
 
     /// The state at the column of each prefix's last item, counted from the left, of rows padded on the left. // [M, D]
@@ -155,4 +176,68 @@ pub(crate) fn check(prompts: &Prompts, paths: &Paths) -> Result<()> {
         prompts.target.size(),
         paths.length.size(),
     )))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::sasrec::{Encoder, SasRecParameters};
+    use prorl_sdk::setup::Setup;
+    use prorl_testkit::closeness::{VALUES, assert_close};
+    use tch::{Device, no_grad};
+
+    const ITEMS: i64 = 40;
+
+    fn encoder(max_length: i64) -> Encoder {
+        let setup = Setup {
+            items: ITEMS,
+            history: 6,
+            path: 4,
+            codes: None,
+            codebook_size: 0,
+            device: "cpu".into(),
+            hidden: 0,
+            popularity: None,
+        };
+        let parameters = SasRecParameters { max_length, initial_deviation: 0.4, ..SasRecParameters::default() };
+        Encoder::create(parameters, &setup).unwrap()
+    }
+
+    /// Histories of none to six items, paths of none to four, some of which are no item.
+    fn cases(prompts: i64, group: i64) -> (Prompts, Paths) {
+        let numbers = (Kind::Int64, Device::Cpu);
+        let draw = |size: &[i64]| Tensor::randint_low(1, ITEMS + 1, size, numbers);
+        let begin = |size: &[i64], width: i64| {
+            Tensor::arange(width, numbers).lt_tensor(&Tensor::randint(width + 1, size, numbers)).to_kind(Kind::Int64)
+        };
+        let history = draw(&[prompts, 6]) * begin(&[prompts, 1], 6);
+        let valid = Tensor::rand([prompts, group, 4], (Kind::Float, Device::Cpu)).lt(0.7).to_kind(Kind::Int64);
+        let items = draw(&[prompts, group, 4]) * valid * begin(&[prompts, group, 1], 4);
+        (Prompts { history, target: draw(&[prompts]) }, Paths::from_items(items))
+    }
+
+    #[test]
+    fn a_history_read_once_gives_the_states_of_every_sequence_read_whole() {
+        // So many prompts that they are read in several passes.
+        for (prompts, group) in [(1, 1), (30, 5), (700, 3)] {
+            let (encoder, (prompts, paths)) = (encoder(50), cases(prompts, group));
+            let distinct = Distinct::of(&prompts, &paths);
+            let read = distinct.length.gt(0).unsqueeze(-1).to_kind(Kind::Float);
+            let (once, whole) = no_grad(|| {
+                (distinct.states_of_branches(&encoder).unwrap() * &read, distinct.states_of_sequences(&encoder) * &read)
+            });
+            assert_close("states", &once, &whole, VALUES);
+            assert!(whole.abs().max().double_value(&[]) > 0.1);
+        }
+    }
+
+    #[test]
+    fn what_the_window_does_not_hold_is_read_whole() {
+        let (prompts, paths) = cases(30, 5);
+        let distinct = Distinct::of(&prompts, &paths);
+        assert!(distinct.states_of_branches(&encoder(10)).is_some());
+        assert!(distinct.states_of_branches(&encoder(9)).is_none());
+        assert_eq!(distinct.states(&encoder(9)).size(), [distinct.length.size()[0], 64]);
+    }
 }

@@ -26,6 +26,27 @@ fn pass<E: SequenceEncoder>(encoder: &E, items: &Tensor) -> Tensor {
     chunks::map(items, rows, |items| encoder.states(items, false))
 }
 
+/// The states after every prefix of `histories` `[B, H]`, and after those that `paths` `[B, G, P]` go on with; without
+/// dropout. `None` unless the encoder reads a history once for all its paths, and its window holds both.
+// [B, H, D], [B, G, P, D]
+pub(crate) fn states_of_branches<E: SequenceEncoder>(
+    encoder: &E,
+    histories: &Tensor,
+    paths: &Tensor,
+) -> Option<[Tensor; 2]> {
+    let (history, size) = (histories.size()[1], paths.size());
+    if encoder.window().is_some_and(|window| history + size[2] > window) {
+        return None;
+    }
+    let rows = pass_rows(encoder, history + size[1] * size[2], paths.device());
+    let parts = chunks::ranges(size[0], rows).map(|(start, count)| {
+        encoder.states_of_branches(&histories.narrow(0, start, count), &paths.narrow(0, start, count))
+    });
+    let parts: Vec<[Tensor; 2]> = parts.collect::<Option<_>>()?;
+    let joined = |which: usize| Tensor::cat(&parts.iter().map(|part| &part[which]).collect::<Vec<_>>(), 0);
+    Some([joined(0), joined(1)])
+}
+
 /// How many rows of `width` items are read at once.
 pub(crate) fn pass_rows<E: SequenceEncoder>(encoder: &E, width: i64, device: Device) -> i64 {
     chunks::rows(width * encoder.item_embedding().size()[1] * PASS_WIDTH, device)

@@ -1,5 +1,6 @@
 //! Causal self-attention, post-norm: `LN(x + Dropout(W_o · concat_heads(Dropout(softmax(Q K^T / sqrt(d_h))) V)))`.
 
+use super::branches::Branches;
 use super::layers::{Fresh, LayerNorm, Linear};
 use super::parameters::SasRecParameters;
 use prorl_sdk::dropout::dropout;
@@ -41,22 +42,39 @@ impl Attention {
     /// `input` is `[N, T, D]`; `mask` is added to the scores and broadcasts to `[N, heads, T, T]`. Where padding stands to
     /// the right of all items, the causal mask alone hides it from them. // [N, T, D]
     pub fn forward(&self, input: &Tensor, mask: &Tensor, training: bool) -> Tensor {
-        let [query, key, value] = self.project(input); // [N, heads, T, D / heads]
-        let scale = 1.0 / (query.size()[3] as f64).sqrt();
-        let scores = (query * scale).matmul(&key.transpose(-2, -1)) + mask; // [N, heads, T, T]
+        let [query, key, value] = self.by_head(&self.project(input)); // [N, heads, T, D / heads]
+        let scores = (query * self.scale()).matmul(&key.transpose(-2, -1)) + mask; // [N, heads, T, T]
         let weights = dropout(&scores.softmax(-1, None), self.attention_dropout, training); // [N, heads, T, T]
         let read = weights.matmul(&value).transpose(1, 2).flatten(2, 3); // [N, T, D]
         let change = dropout(&self.dense.forward(&read), self.hidden_dropout, training); // [N, T, D]
         self.norm.forward(&(change + input))
     }
 
-    /// Queries, keys and values by one product. // 3 x [N, heads, T, D / heads]
-    fn project(&self, input: &Tensor) -> [Tensor; 3] {
+    /// The same of histories and paths with a row an item, without dropout. // [N, D]
+    pub fn forward_branches(&self, input: &Tensor, branches: &Branches) -> Tensor {
+        let [histories, paths] = branches.apart(&self.project(input)).map(|joined| self.by_head(&joined));
+        let [queries, keys, values] = histories;
+        let [later_queries, later_keys, later_values] = paths;
+        let queries = [queries, later_queries].map(|queries| queries * self.scale());
+        let read = branches.read([queries, [keys, later_keys], [values, later_values]]); // [N, D]
+        self.norm.forward(&(self.dense.forward(&read) + input))
+    }
+
+    fn scale(&self) -> f64 {
+        (self.heads as f64 / self.query.bias.size()[0] as f64).sqrt()
+    }
+
+    /// Queries, keys and values side by side, by one product. // [.., 3 D]
+    fn project(&self, input: &Tensor) -> Tensor {
         let parts = [&self.query, &self.key, &self.value];
         let weight = Tensor::cat(&parts.map(|part| &part.weight), 0); // [3 D, D]
         let bias = Tensor::cat(&parts.map(|part| &part.bias), 0); // [3 D]
-        let (rows, width) = (input.size()[0], input.size()[1]);
-        let all = input.linear(&weight, Some(&bias)).view([rows, width, 3, self.heads, -1]).permute([2, 0, 3, 1, 4]); // [3, N, heads, T, D / heads]
+        input.linear(&weight, Some(&bias))
+    }
+
+    /// Queries, keys and values, of `[N, T, 3 D]`. // 3 x [N, heads, T, D / heads]
+    fn by_head(&self, joined: &Tensor) -> [Tensor; 3] {
+        let all = joined.unflatten(-1, [3, self.heads, -1]).permute([2, 0, 3, 1, 4]); // [3, N, heads, T, D / heads]
         [all.get(0), all.get(1), all.get(2)]
     }
 

@@ -1,6 +1,7 @@
 //! SASRec's encoder: items and positions embedded, then causal Transformer layers.
 
 use super::attention::{Attention, causal_mask};
+use super::branches::Branches;
 use super::feed_forward::FeedForward;
 use super::layers::{Fresh, LayerNorm};
 use super::parameters::SasRecParameters;
@@ -71,6 +72,19 @@ impl SequenceEncoder for Encoder {
 
     fn states(&self, items: &Tensor, training: bool) -> Tensor {
         self.states_with(items, &causal_mask(items.size()[1], items.device()), training)
+    }
+
+    fn states_of_branches(&self, histories: &Tensor, paths: &Tensor) -> Option<[Tensor; 2]> {
+        let branches = Branches::of(histories, paths);
+        let items = Tensor::cat(&[histories.flatten(0, -1), paths.flatten(0, -1)], 0); // [N]
+        let embedded = Tensor::embedding(&self.item_embedding, &items, 0, false, false); // [N, D]
+        let positions = self.position_embedding.index_select(0, &branches.positions()); // [N, D]
+        let states = self.layers.iter().fold(self.norm.forward(&(embedded + positions)), |states, layer| {
+            let (attention, feed_forward) = layer;
+            feed_forward.forward(&attention.forward_branches(&states, &branches), false)
+        }); // [N, D]
+        let [of_histories, of_paths] = branches.apart(&states);
+        Some([of_histories, of_paths.unflatten(1, &paths.size()[1..])])
     }
 
     /// RecBole adds −10,000 where a key is padding or stands behind its query: who sees padding alone sees all alike.
