@@ -91,6 +91,7 @@ fn unsafe_is_written_in_the_named_places_only() {
         "core/kernels/src/threads.rs",
         "core/kernels/src/norm/passes.rs",
         "core/kernels/src/dropout/passes.rs",
+        "core/kernels/src/softmax/passes.rs",
         "core/kernels/src/standing/passes.rs",
         "core/kernels/src/attention/whole.rs",
         "core/kernels/src/layers/feed_forward.rs",

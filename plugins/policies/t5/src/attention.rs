@@ -5,7 +5,7 @@ use crate::layout::WORTH_PACKING;
 use crate::shared_start::SharedStart;
 use prorl_kernels::factors::Factors;
 use prorl_kernels::layers::{self, Inner, Weights};
-use prorl_kernels::{dropout, norm};
+use prorl_kernels::{dropout, norm, softmax};
 use prorl_sdk::dropout::dropout as any_dropout;
 use tch::{Kind, Tensor};
 
@@ -63,6 +63,11 @@ impl Network {
         // A norm's backward pass would look for zeros.
         let mean_square = Tensor::linalg_vecdot(states, states, -1) / self.d_model as f64; // [N]
         states * (mean_square + self.eps).rsqrt().unsqueeze(-1)
+    }
+
+    /// The same, rounded where `kind` asks for it. // [N, D]
+    pub fn normalised_in(&self, kind: Kind, states: &Tensor) -> Tensor {
+        if kind == Kind::Float { self.normalise(states) } else { self.factor(states) }
     }
 
     /// The same as a factor of a product with weights. // [N, D]
@@ -205,6 +210,16 @@ impl Network {
             scores += bias; // in place: a product's result is not needed backwards
         }
         self.dropped(scores.softmax(-1, None::<Kind>).to_kind(self.attention))
+    }
+
+    /// The same, in the scores' kind, where the bias is a mask of each prompt's keys, `[B, 1, 1, T]`. // as `scores`
+    pub fn probabilities_among(&self, scores: Tensor, mask: Option<&Tensor>) -> Tensor {
+        if softmax::serves(&scores) {
+            let mask = mask.map(|mask| mask.flatten(0, 2)); // [B, T]
+            return self.dropped(softmax::masked(&scores, mask.as_ref()));
+        }
+        let kind = scores.kind();
+        self.probabilities(scores, mask).to_kind(kind)
     }
 
     /// `parts` projections side by side, each apart by head: `[rows, T, parts * heads * d_kv]` to `parts * heads` times

@@ -29,7 +29,7 @@ pub enum Memories<'a> {
 pub enum Absorbed {
     /// For whole layers in chunks of rows.
     Chunked(Memory),
-    /// For products.
+    /// For products, in the kind of factors.
     Products { keys: Tensor, values: Tensor }, // [B, heads * T, D]
 }
 
@@ -97,10 +97,10 @@ impl Absorbed {
     fn new(network: &Network, encoded: &Encoded, both: &Tensor, cross: &FusedCross) -> Self {
         let Network { heads, d_kv, d_model, .. } = *network;
         let (prompts, time) = (encoded.layout.rows, encoded.layout.time);
-        let both = encoded.layout.spread(&network.for_products(both));
+        let both = encoded.layout.spread(&network.factors.of(both));
         let parts = both.view([prompts * time, 2, heads, d_kv]).permute([1, 2, 0, 3]);
         let absorbed = |part: i64, weight: &Tensor| {
-            let found = parts.get(part).bmm(&weight.to_kind(network.attention).reshape([heads, d_kv, d_model])); // [heads, B * T, D]
+            let found = parts.get(part).bmm(&weight.reshape([heads, d_kv, d_model])); // [heads, B * T, D]
             found.view([heads, prompts, time, d_model]).transpose(0, 1).reshape([prompts, heads * time, d_model])
         };
         let (keys, values) = (absorbed(0, &cross.q.tensor().tr()), absorbed(1, cross.o.tensor()));
@@ -122,11 +122,11 @@ impl Absorbed {
             }
             Self::Products { keys, values } => {
                 let prompts = of_prompts.rows;
-                let rows = network.normalise(states).view([kept, -1]); // [rows, n * D]
+                let rows = network.normalised_in(keys.kind(), states).view([kept, -1]); // [rows, n * D]
                 let normalised = of_prompts.spread(&rows).view([prompts, -1, d_model]); // [B, queries, D]
                 let scores = normalised.bmm(&keys.transpose(1, 2)); // [B, queries, heads * T]
                 let by_head = scores.unflatten(-1, [network.heads, -1]); // [B, queries, heads, T]
-                let weights = network.probabilities(by_head, mask).flatten(2, 3);
+                let weights = network.probabilities_among(by_head, mask).flatten(2, 3);
                 let found = weights.bmm(values).view([prompts, of_prompts.time, -1]);
                 network.plus(states, of_prompts.pack(&found).view([-1, d_model]))
             }
