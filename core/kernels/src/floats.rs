@@ -3,7 +3,7 @@
 
 use crate::lanes::{LANES, load, store};
 use crate::number::Number;
-use std::arch::x86_64::_mm256_add_ps;
+use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch, _mm256_add_ps};
 use std::ops::Range;
 use tch::{Device, Tensor};
 
@@ -69,6 +69,12 @@ impl<'a, N: Number> Rows<'a, N> {
         &self.numbers[row * self.stride..]
     }
 
+    /// All numbers of some rows, those between their parts too.
+    pub fn all(self, rows: &Range<usize>) -> &'a [N] {
+        let end = (rows.end * self.stride).min(self.numbers.len());
+        &self.numbers[(rows.start * self.stride).min(end)..end]
+    }
+
     /// `width` columns from `column` of `count` rows from `first`.
     pub fn block(self, first: usize, count: usize, column: usize, width: usize) -> Block<'a, N> {
         let numbers = if count == 0 { &[] } else { &self.numbers[first * self.stride + column..] };
@@ -100,6 +106,36 @@ impl<'a, N: Number> Block<'a, N> {
             None => &self.numbers[index * self.stride..][..self.width],
             Some(before) if index == 0 => &before[..self.width],
             Some(_) => &self.numbers[(index - 1) * self.stride..][..self.width],
+        }
+    }
+}
+
+/// Bytes that come from memory together.
+const LINE: usize = 64;
+
+/// Numbers that are read next, asked for bit by bit while others are worked on, so that they are near when they are read.
+pub struct Ahead<'a, N> {
+    pieces: [&'a [N]; 4],
+    /// Numbers to ask for at a time, of each piece.
+    pace: [usize; 4],
+}
+
+impl<'a, N: Number> Ahead<'a, N> {
+    /// Pieces that are to be asked for in so many steps.
+    pub fn of(pieces: [&'a [N]; 4], steps: usize) -> Self {
+        Self { pieces, pace: pieces.map(|piece| piece.len().div_ceil(steps.max(1))) }
+    }
+
+    /// Asks for the next of each piece.
+    #[inline]
+    pub fn step(&mut self) {
+        for (piece, pace) in self.pieces.iter_mut().zip(self.pace) {
+            let (now, later) = piece.split_at(pace.min(piece.len()));
+            *piece = later;
+            for line in now.chunks(LINE / size_of::<N>()) {
+                // SAFETY: nothing is read or written; the address is that of a number.
+                unsafe { _mm_prefetch::<_MM_HINT_T1>(line.as_ptr().cast()) };
+            }
         }
     }
 }

@@ -4,7 +4,7 @@
 //! ∂k = ∂sᵀ q; ∂bias = ∂s. Dropout m stands between p and v: o = (p ⊙ m) v, ∂v = (p ⊙ m)ᵀ g, ∂s = p ⊙ (m ⊙ g vᵀ - g·o).
 
 use super::sequence::{BLOCK, Sequence, biased, gather, six, turn};
-use crate::floats::Block;
+use crate::floats::{Ahead, Block};
 use crate::lanes::{LANES, dot, exponential, load, store};
 use crate::number::Number;
 use crate::tiles::{Columns, HIGH, WIDE, add_columns_times, rows_times};
@@ -51,6 +51,7 @@ pub fn pass<N: Number>(
     mut sequence: Sequence<'_, N>,
     known: &Known<'_, N>,
     room: &mut Backward,
+    ahead: &mut Ahead<'_, N>,
     of_queries: &mut [N],
     stride: usize,
     of_bias: &mut [f32],
@@ -75,6 +76,7 @@ pub fn pass<N: Number>(
             let place = Place { head, first, count };
             for offset in (0..count).step_by(HIGH) {
                 let rows = offset..(offset + HIGH).min(count);
+                ahead.step();
                 score(&sequence, room, place, rows.clone());
                 for row in rows.clone() {
                     weigh(&mut sequence, known, room, place, rows.end, row, of_bias);

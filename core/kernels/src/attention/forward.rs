@@ -1,6 +1,7 @@
 //! What queries find: softmax(q kᵀ + bias) v, six queries at a time, so that no scores leave the first cache.
 
 use super::sequence::{BLOCK, Sequence, biased, gather, six, turn};
+use crate::floats::Ahead;
 use crate::lanes::{LANES, exponential, largest, load, store, sum};
 use crate::number::Number;
 use crate::tiles::{Columns, HIGH, WIDE, rows_times};
@@ -22,7 +23,13 @@ pub struct Forward {
 /// Writes what every head finds, `[queries, heads * width]`, and the two numbers that make a query's scores probabilities:
 /// the largest score, and one over the sum of exponentials of the scores less it, `[queries, heads, 2]`.
 #[target_feature(enable = "avx2,fma")]
-pub fn pass<N: Number>(mut sequence: Sequence<'_, N>, room: &mut Forward, found: &mut [N], normalisers: &mut [f32]) {
+pub fn pass<N: Number>(
+    mut sequence: Sequence<'_, N>,
+    room: &mut Forward,
+    ahead: &mut Ahead<'_, N>,
+    found: &mut [N],
+    normalisers: &mut [f32],
+) {
     let (heads, width, step) = (sequence.heads, sequence.width, sequence.step());
     let padded = sequence.keys.count.next_multiple_of(WIDE);
     gather(sequence.keys, width, padded, &mut room.rows);
@@ -35,6 +42,7 @@ pub fn pass<N: Number>(mut sequence: Sequence<'_, N>, room: &mut Forward, found:
         for head in 0..heads {
             for offset in (0..count).step_by(HIGH) {
                 let rows = offset..(offset + HIGH).min(count);
+                ahead.step();
                 let scale = weigh(&mut sequence, room, head, first, rows.clone(), count, normalisers);
                 let seen = sequence.seen(first + rows.end - 1);
                 let weights = six(&room.scores, 0, rows.len(), step);

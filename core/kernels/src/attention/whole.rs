@@ -9,9 +9,10 @@ use super::sequence::Sequence;
 use super::spans::Spans;
 use crate::dropping::Dropping;
 use crate::factors::Factors;
-use crate::floats::{Part, Rows, numbers_of_new};
+use crate::floats::{Ahead, Part, Rows, numbers_of_new};
 use crate::number::{Number, with_numbers};
 use crate::threads::run;
+use crate::tiles::HIGH;
 use std::ops::Range;
 use tch::{Device, Kind, Tensor};
 
@@ -175,18 +176,32 @@ impl<'a, N: Number> View<'a, N> {
         }
     }
 
+    /// What the sequence after this one reads, in as many steps as this one's passes make.
+    fn ahead(&self, sequence: usize, results: [Option<Rows<'a, N>>; 2]) -> Ahead<'a, N> {
+        let Plan { from, to, heads, joined, .. } = self.plan;
+        let steps = heads * from.of(sequence).len().div_ceil(HIGH);
+        if sequence + 1 >= from.len() {
+            return Ahead::of([&[]; 4], steps);
+        }
+        let (queries, keys) = (from.of(sequence + 1), to.of(sequence + 1));
+        let others = if *joined { &[] } else { self.others.all(&keys) };
+        let [found, of_found] = results.map(|rows| rows.map_or(&[][..], |rows| rows.all(&queries)));
+        Ahead::of([self.queries.all(&queries), others, found, of_found], steps)
+    }
+
     #[target_feature(enable = "avx2,fma")]
     fn forward_part(&self, sequences: Range<usize>, found: Part<'_, N>, normalisers: &mut [f32]) {
         let Plan { heads, width, from, .. } = self.plan;
         let mut room = Forward::default();
-        for sequence in sequences.filter(|&it| !self.plan.skips(it)) {
-            let row = from.of(sequence).start - found.first;
+        for index in sequences.filter(|&it| !self.plan.skips(it)) {
+            let row = from.of(index).start - found.first;
             let found = &mut found.numbers[row * heads * width..];
-            let (sequence, normalisers) = (self.sequence(sequence), &mut normalisers[row * heads * 2..]);
+            let mut ahead = self.ahead(index, [None, None]);
+            let (sequence, normalisers) = (self.sequence(index), &mut normalisers[row * heads * 2..]);
             if sequence.queries.count <= FEW && sequence.decisions.is_empty() {
                 few::pass(&sequence, &mut room.scores, found, normalisers);
             } else {
-                forward::pass(sequence, &mut room, found, normalisers);
+                forward::pass(sequence, &mut room, &mut ahead, found, normalisers);
             }
         }
     }
@@ -212,7 +227,8 @@ impl<'a, N: Number> View<'a, N> {
             };
             let (stride, rows) = (self.queries.width(), sequence.step());
             let into = &mut of_queries.numbers[(queries.start - of_queries.first) * stride + columns[0]..];
-            backward::pass(sequence, &known, &mut room, into, stride, &mut of_bias);
+            let mut ahead = self.ahead(index, [Some(found), Some(of_found)]);
+            backward::pass(sequence, &known, &mut room, &mut ahead, into, stride, &mut of_bias);
             let of_others = of_others.as_mut().unwrap_or(&mut of_queries);
             let begins = to.shared(index);
             if begins != shared.row {
