@@ -1,7 +1,7 @@
 //! Times the tasks that dominate a researcher's waiting, and the same work in Python beside them.
 
 use anyhow::{Result, bail};
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use prorl_host::benchmark::floor::{Machine, multiplies_bf16};
 use prorl_host::benchmark::history::{self, Figure, Record};
 use prorl_host::benchmark::python::Python;
@@ -57,12 +57,13 @@ struct Arguments {
     /// `cpu` or `cuda`.
     #[arg(long, default_value = "cpu")]
     device: String,
-    /// Python interpreter with torch, transformers and recbole: runs the comparison too, for bf16 also under autocast.
+    /// Python interpreter with torch, transformers and recbole: runs the comparison too.
     #[arg(long)]
     python: Option<PathBuf>,
-    /// Times Python under autocast even where the device has no products of bf16: a task takes it minutes there.
-    #[arg(long)]
-    slow_autocast: bool,
+    /// Whether Python is timed under bf16 autocast, too, where bf16 is asked for: `auto` where the device has products of
+    /// bf16, since elsewhere a task takes minutes.
+    #[arg(long, value_enum, default_value_t = Autocast::Auto)]
+    autocast: Autocast,
     /// The comparison's script.
     #[arg(long, default_value = "../shared/baseline/bench_python.py")]
     script: PathBuf,
@@ -71,10 +72,28 @@ struct Arguments {
     plugin: Vec<PathBuf>,
 }
 
+/// When Python is timed under autocast.
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum Autocast {
+    Auto,
+    Always,
+    Never,
+}
+
 impl Arguments {
     fn python(&self) -> Option<Python> {
         let interpreter = self.python.clone()?;
         Some(Python { interpreter, script: self.script.clone(), threads: self.threads })
+    }
+
+    fn times_autocast(&self, device: Device) -> bool {
+        let slow = self.autocast == Autocast::Auto && !multiplies_bf16(device);
+        if slow {
+            log::info!(
+                "Python is not timed under autocast: this device has no products of bf16; --autocast always times it anyway"
+            );
+        }
+        !slow && self.autocast != Autocast::Never
     }
 
     fn sizes(&self) -> Result<Sizes> {
@@ -133,13 +152,8 @@ fn main() -> Result<()> {
 fn tasks(arguments: &Arguments, python: Option<&Python>, registry: &Registry, sizes: &Sizes) -> Result<Vec<Measured>> {
     let mut measured = Vec::new();
     // Float32 is what all ratios are to; autocast stands beside it where bf16 was asked for.
-    let wants_autocast = python.is_some() && arguments.precision.iter().any(|it| it == "bf16");
-    let autocast = wants_autocast && (arguments.slow_autocast || multiplies_bf16(sizes.device));
-    if wants_autocast && !autocast {
-        log::info!(
-            "Python is not timed under autocast: this device has no products of bf16; --slow-autocast times it anyway"
-        );
-    }
+    let autocast =
+        python.is_some() && arguments.precision.iter().any(|it| it == "bf16") && arguments.times_autocast(sizes.device);
     let mut add = |side, precision: &str, timing: benchmark::Timing| {
         let whose = if side == Side::Ours { "" } else { ", in Python" };
         prorl_host::outln!("{:9} {:9.3} s   {precision}{whose}: {}", timing.name, timing.seconds, timing.what);
