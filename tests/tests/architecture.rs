@@ -89,6 +89,7 @@ fn unsafe_is_written_in_the_named_places_only() {
         "core/kernels/src/floats.rs",
         "core/kernels/src/node.rs",
         "core/kernels/src/threads.rs",
+        "core/kernels/src/tiles.rs",
         "core/kernels/src/norm/passes.rs",
         "core/kernels/src/dropout/passes.rs",
         "core/kernels/src/softmax/passes.rs",

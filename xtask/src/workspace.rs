@@ -43,16 +43,17 @@ impl Workspace {
         command
     }
 
-    /// A command that runs one of the project's release binaries in the root.
+    /// A command that runs one of the project's release binaries in the root; its threads wait for each other as they do
+    /// without cargo.
     pub fn binary(&self, name: &str) -> Command {
-        self.command(self.release.join(name).into_os_string())
-    }
-
-    /// The benchmark, whose threads wait for each other as they do without cargo.
-    pub fn bench(&self) -> Command {
-        let mut command = self.binary("prorl-bench");
+        let mut command = self.command(self.release.join(name).into_os_string());
         command.env_remove(WAITING);
         command
+    }
+
+    /// The benchmark.
+    pub fn bench(&self) -> Command {
+        self.binary("prorl-bench")
     }
 
     /// A command in the root without what cargo told this program about itself, so that a cargo

@@ -7,7 +7,7 @@ use super::sequence::{BLOCK, Sequence, biased, gather, six, turn};
 use crate::floats::{Ahead, Block};
 use crate::lanes::{LANES, dot, exponential, load, store};
 use crate::number::Number;
-use crate::tiles::{Columns, HIGH, WIDE, add_columns_times, rows_times};
+use crate::tiles::{Columns, HIGH, Registers, WIDE, add_columns_times, rows_times};
 use std::arch::x86_64::{_mm256_add_ps, _mm256_mul_ps, _mm256_set1_ps, _mm256_sub_ps};
 use std::ops::Range;
 
@@ -47,7 +47,7 @@ struct Place {
 /// Writes the gradient of the queries to rows of `stride`, head by head; leaves those of keys and values in the room, with
 /// as many rows a head as scores have columns; and adds that of the bias to `of_bias`, laid out as the bias.
 #[target_feature(enable = "avx2,fma")]
-pub fn pass<N: Number>(
+pub fn pass<N: Number, R: Registers>(
     mut sequence: Sequence<'_, N>,
     known: &Known<'_, N>,
     room: &mut Backward,
@@ -77,14 +77,14 @@ pub fn pass<N: Number>(
             for offset in (0..count).step_by(HIGH) {
                 let rows = offset..(offset + HIGH).min(count);
                 ahead.step();
-                score(&sequence, room, place, rows.clone());
+                score::<N, R>(&sequence, room, place, rows.clone());
                 for row in rows.clone() {
                     weigh(&mut sequence, known, room, place, rows.end, row, of_bias);
                 }
                 let of_queries = &mut of_queries[(first + offset) * stride + head * width..];
-                put_of_queries(&sequence, room, place, rows, of_queries, stride);
+                put_of_queries::<N, R>(&sequence, room, place, rows, of_queries, stride);
             }
-            add_of_keys_and_values(&sequence, room, place);
+            add_of_keys_and_values::<N, R>(&sequence, room, place);
         }
     }
 }
@@ -92,7 +92,7 @@ pub fn pass<N: Number>(
 /// Scores, and products of the gradient with the values, of up to six of the block's queries. // [HIGH, step]
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-fn score<N: Number>(
+fn score<N: Number, R: Registers>(
     sequence: &Sequence<'_, N>,
     room: &mut Backward,
     Place { head, first, count }: Place,
@@ -106,8 +106,8 @@ fn score<N: Number>(
     for column in (0..sequence.across(first + rows.end - 1)).step_by(WIDE) {
         let at = rows.start * step + column;
         let columns = |numbers| Columns { numbers, step, column };
-        rows_times(&queries, width, columns(keys), &[1.0; HIGH], HIGH, &mut room.weights[at..], step);
-        rows_times(&of_found, width, columns(values), &[1.0; HIGH], HIGH, &mut room.of_scores[at..], step);
+        rows_times::<_, R>(&queries, width, columns(keys), &[1.0; HIGH], HIGH, &mut room.weights[at..], step);
+        rows_times::<_, R>(&of_found, width, columns(values), &[1.0; HIGH], HIGH, &mut room.of_scores[at..], step);
     }
 }
 
@@ -161,7 +161,7 @@ fn weigh<N: Number>(
 /// `∂q = ∂s k` of up to six of the block's queries.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-fn put_of_queries<N: Number>(
+fn put_of_queries<N: Number, R: Registers>(
     sequence: &Sequence<'_, N>,
     room: &Backward,
     Place { head, first, count }: Place,
@@ -175,14 +175,14 @@ fn put_of_queries<N: Number>(
     let seen = sequence.seen(first + rows.end - 1);
     for column in (0..width).step_by(WIDE) {
         let keys = Columns { numbers, step: width, column };
-        rows_times(&of_scores, seen, keys, &[1.0; HIGH], rows.len(), &mut into[column..], stride);
+        rows_times::<_, R>(&of_scores, seen, keys, &[1.0; HIGH], rows.len(), &mut into[column..], stride);
     }
 }
 
 /// Adds a block's part of `∂v = pᵀ g` and `∂k = ∂sᵀ q`, six keys at a time.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-fn add_of_keys_and_values<N: Number>(
+fn add_of_keys_and_values<N: Number, R: Registers>(
     sequence: &Sequence<'_, N>,
     room: &mut Backward,
     Place { head, first, count }: Place,
@@ -197,8 +197,8 @@ fn add_of_keys_and_values<N: Number>(
             let at = (head * step + key) * width + column;
             let rows = |numbers| Columns { numbers, step: width, column: from * width + column };
             let (weights, of_scores) = (scores(&room.weights), scores(&room.of_scores));
-            add_columns_times(weights, rows(of_found), count - from, &mut room.of_values[at..], width);
-            add_columns_times(of_scores, rows(queries), count - from, &mut room.of_keys[at..], width);
+            add_columns_times::<R>(weights, rows(of_found), count - from, &mut room.of_values[at..], width);
+            add_columns_times::<R>(of_scores, rows(queries), count - from, &mut room.of_keys[at..], width);
         }
     }
 }

@@ -4,7 +4,7 @@ use super::sequence::{BLOCK, Sequence, biased, gather, six, turn};
 use crate::floats::Ahead;
 use crate::lanes::{LANES, exponential, largest, load, store, sum};
 use crate::number::Number;
-use crate::tiles::{Columns, HIGH, WIDE, rows_times};
+use crate::tiles::{Columns, HIGH, Registers, WIDE, rows_times};
 use std::arch::x86_64::{_mm256_add_ps, _mm256_max_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_sub_ps};
 use std::ops::Range;
 
@@ -23,7 +23,7 @@ pub struct Forward {
 /// Writes what every head finds, `[queries, heads * width]`, and the two numbers that make a query's scores probabilities:
 /// the largest score, and one over the sum of exponentials of the scores less it, `[queries, heads, 2]`.
 #[target_feature(enable = "avx2,fma")]
-pub fn pass<N: Number>(
+pub fn pass<N: Number, R: Registers>(
     mut sequence: Sequence<'_, N>,
     room: &mut Forward,
     ahead: &mut Ahead<'_, N>,
@@ -43,14 +43,14 @@ pub fn pass<N: Number>(
             for offset in (0..count).step_by(HIGH) {
                 let rows = offset..(offset + HIGH).min(count);
                 ahead.step();
-                let scale = weigh(&mut sequence, room, head, first, rows.clone(), count, normalisers);
+                let scale = weigh::<N, R>(&mut sequence, room, head, first, rows.clone(), count, normalisers);
                 let seen = sequence.seen(first + rows.end - 1);
                 let weights = six(&room.scores, 0, rows.len(), step);
                 let numbers = &room.values[head * sequence.keys.count * width..];
                 for column in (0..width).step_by(WIDE) {
                     let found = &mut found[((first + offset) * heads + head) * width + column..];
                     let values = Columns { numbers, step: width, column };
-                    rows_times(&weights, seen, values, &scale, rows.len(), found, heads * width);
+                    rows_times::<_, R>(&weights, seen, values, &scale, rows.len(), found, heads * width);
                 }
             }
         }
@@ -60,7 +60,7 @@ pub fn pass<N: Number>(
 /// Leaves exponentials of the scores of some of the block's queries in the room; gives one over their sums.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-fn weigh<N: Number>(
+fn weigh<N: Number, R: Registers>(
     sequence: &mut Sequence<'_, N>,
     room: &mut Forward,
     head: usize,
@@ -75,7 +75,7 @@ fn weigh<N: Number>(
     let across = sequence.across(first + rows.end - 1);
     for column in (0..across).step_by(WIDE) {
         let keys = Columns { numbers: keys, step, column };
-        rows_times(&queries, width, keys, &[1.0; HIGH], HIGH, &mut room.scores[column..], step);
+        rows_times::<_, R>(&queries, width, keys, &[1.0; HIGH], HIGH, &mut room.scores[column..], step);
     }
     let mut scale = [0.0; HIGH];
     for (row, scale) in rows.zip(&mut scale).enumerate().map(|(row, (query, scale))| ((row, first + query), scale)) {

@@ -12,7 +12,7 @@ use crate::factors::Factors;
 use crate::floats::{Ahead, Part, Rows, numbers_of_new};
 use crate::number::{Number, with_numbers};
 use crate::threads::run;
-use crate::tiles::HIGH;
+use crate::tiles::{Eight, HIGH, Registers, Sixteen, registers_of_sixteen};
 use std::ops::Range;
 use tch::{Device, Kind, Tensor};
 
@@ -106,8 +106,13 @@ impl Whole {
         let of_normalisers = split(numbers_of_new(&mut normalisers), 2 * plan.heads, &plan.from, &parts);
         let jobs: Vec<_> = parts.into_iter().zip(of_found.into_iter().zip(of_normalisers)).collect();
         run(jobs, |(part, (found, normalisers))| {
-            // SAFETY: the processor has AVX2 and FMA, as was asked before the call was made.
-            unsafe { view.forward_part(part, found, normalisers.numbers) }
+            // SAFETY: the processor has AVX2 and FMA, as was asked before the call was made, and those registers.
+            unsafe {
+                match registers_of_sixteen() {
+                    true => view.forward_part::<Sixteen>(part, found, normalisers.numbers),
+                    false => view.forward_part::<Eight>(part, found, normalisers.numbers),
+                }
+            }
         });
         Found { found, normalisers }
     }
@@ -127,8 +132,14 @@ impl Whole {
             parts.into_iter().zip(queries).map(|(part, queries)| (part, queries, others.next())).collect();
         let (found, of_found, normalisers) = (Rows::of(&known.found), Rows::of(of_found), Rows::of(&known.normalisers));
         let mut sums = run(jobs, |(part, queries, others)| {
+            let known = ([found, of_found], normalisers);
             // SAFETY: as above.
-            unsafe { view.backward_part(part, ([found, of_found], normalisers), (queries, others), wants_bias) }
+            unsafe {
+                match registers_of_sixteen() {
+                    true => view.backward_part::<Sixteen>(part, known, (queries, others), wants_bias),
+                    false => view.backward_part::<Eight>(part, known, (queries, others), wants_bias),
+                }
+            }
         });
         let of_bias = self.bias.as_ref().filter(|_| wants_bias).map(|bias| {
             let rest = sums.split_off(1);
@@ -190,7 +201,7 @@ impl<'a, N: Number> View<'a, N> {
     }
 
     #[target_feature(enable = "avx2,fma")]
-    fn forward_part(&self, sequences: Range<usize>, found: Part<'_, N>, normalisers: &mut [f32]) {
+    fn forward_part<R: Registers>(&self, sequences: Range<usize>, found: Part<'_, N>, normalisers: &mut [f32]) {
         let Plan { heads, width, from, .. } = self.plan;
         let mut room = Forward::default();
         for index in sequences.filter(|&it| !self.plan.skips(it)) {
@@ -201,13 +212,13 @@ impl<'a, N: Number> View<'a, N> {
             if sequence.queries.count <= FEW && sequence.decisions.is_empty() {
                 few::pass(&sequence, &mut room.scores, found, normalisers);
             } else {
-                forward::pass(sequence, &mut room, &mut ahead, found, normalisers);
+                forward::pass::<N, R>(sequence, &mut room, &mut ahead, found, normalisers);
             }
         }
     }
 
     #[target_feature(enable = "avx2,fma")]
-    fn backward_part(
+    fn backward_part<R: Registers>(
         &self,
         sequences: Range<usize>,
         ([found, of_found], normalisers): ([Rows<'_, N>; 2], Rows<'_>),
@@ -228,7 +239,7 @@ impl<'a, N: Number> View<'a, N> {
             let (stride, rows) = (self.queries.width(), sequence.step());
             let into = &mut of_queries.numbers[(queries.start - of_queries.first) * stride + columns[0]..];
             let mut ahead = self.ahead(index, [Some(found), Some(of_found)]);
-            backward::pass(sequence, &known, &mut room, &mut ahead, into, stride, &mut of_bias);
+            backward::pass::<N, R>(sequence, &known, &mut room, &mut ahead, into, stride, &mut of_bias);
             let of_others = of_others.as_mut().unwrap_or(&mut of_queries);
             let begins = to.shared(index);
             if begins != shared.row {
