@@ -314,8 +314,9 @@ fn device(name: &str) -> Result<Device> {
     match name {
         "cpu" => Ok(Device::Cpu),
         "auto" => {
-            if let Err(error @ CudaError::NotOpened { .. }) = cuda::open() {
-                warn!("computing on the CPU: {error}");
+            match cuda::open() {
+                Ok(()) | Err(CudaError::NoDriver) => {}
+                Err(error) => warn!("computing on the CPU, though there is an NVIDIA driver: {error}"),
             }
             Ok(Device::cuda_if_available())
         }

@@ -1,6 +1,7 @@
 //! All that only a GPU can show, in one command: the golden numbers on it, NCCL, and how fast a step is.
 
 use crate::command::run;
+use crate::libtorch::VERSION;
 use crate::setup::{self, Libtorch};
 use crate::workspace::{WithLibtorch, Workspace};
 use anyhow::{Context, Result, bail};
@@ -17,11 +18,18 @@ const LOOK_MILLISECONDS: &str = "100";
 /// Runs everything and prints the tables.
 ///
 /// # Errors
-/// There is no GPU, or a part fails.
+/// There is no GPU, libtorch has no part for it, or a part fails.
 pub fn gpu_check(workspace: &Workspace, python: Option<&Path>, args: &[OsString]) -> Result<()> {
     let names = seen("name").context("there is no GPU: nvidia-smi names none")?;
     println!("GPU: {}", names.join(", "));
     let libtorch = setup::libtorch(workspace)?;
+    if !libtorch.root.join("lib/libtorch_cuda.so").exists() {
+        bail!(
+            "{} has no libtorch_cuda.so, which NCCL is built with: set LIBTORCH to the folder `torch` of a Python torch \
+             {VERSION} with CUDA",
+            libtorch.root.display()
+        );
+    }
     run(workspace.cargo(["build", "--release", "--workspace"]).with(&libtorch)?)?;
     golden_numbers(workspace, &libtorch)?;
     nccl(workspace, &libtorch)?;
