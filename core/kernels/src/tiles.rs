@@ -36,7 +36,7 @@ impl Registers for Eight {
     const SIXTEEN: bool = false;
 }
 
-/// Those of sixteen numbers, for code that [`registers_of_sixteen`] lets run.
+/// Those of sixteen numbers. Named by callers alone that [`registers_of_sixteen`] has said yes to.
 pub struct Sixteen;
 
 impl Registers for Sixteen {
@@ -63,7 +63,7 @@ pub fn rows_times<N: Number, R: Registers>(
 ) {
     let numbers = &right.numbers[right.column..];
     if R::SIXTEEN {
-        // SAFETY: the processor has AVX-512, or nobody calls for its registers.
+        // SAFETY: the processor has AVX-512, or its registers would not have been named.
         return unsafe { rows_by_sixteen(left, count, numbers, right.step, scale, high, into, stride) };
     }
     let [a, b, c, d, e, f] = *left;

@@ -55,9 +55,9 @@ const PUBLISHED_WIDTH: i64 = 50;
 pub(crate) struct Distinct {
     /// The prompts' items without gaps. // [B, H]
     histories: Tensor,
-    /// Histories and paths without gaps, one row a path. // [B * G, T]
-    sequences: Tensor,
-    /// The row of `sequences` that holds each prefix. // [M]
+    /// Histories and then paths, one row a path, with gaps. // [B * G, H + P]
+    joined: Tensor,
+    /// The row of `joined` that holds each prefix. // [M]
     row: Tensor,
     /// The prompt that each prefix belongs to. // [M]
     pub(crate) prompt: Tensor,
@@ -95,7 +95,7 @@ impl Distinct {
         let later = number.where_self(&read.gt(0), &first); // [B, G, P]
         Self {
             histories: sequences::compact(&prompts.history),
-            sequences: sequences::compact(&joined.flatten(0, 1)),
+            joined: joined.flatten(0, 1),
             prompt: Tensor::cat(&[&prompt, &row.floor_divide_scalar(group)], 0),
             length: Tensor::cat(&[known, reached.flatten(0, -1).index_select(0, &steps)], 0),
             row: Tensor::cat(&[prompt * group, row], 0),
@@ -113,7 +113,7 @@ impl Distinct {
 
     /// Those, arbitrary before any item, from every path's whole sequence. // [M, D]
     fn states_of_sequences<E: SequenceEncoder>(&self, encoder: &E) -> Tensor {
-        let states = prefixes::states(encoder, &self.sequences); // [B * G, T, D]
+        let states = prefixes::states(encoder, &sequences::compact(&self.joined)); // [B * G, T, D]
         let last = (&self.length - 1).clamp_min(0); // [M]
         states.flatten(0, 1).index_select(0, &(&self.row * states.size()[1] + last))
     }
@@ -136,7 +136,7 @@ impl Distinct {
         let width = encoder.window().unwrap_or(PUBLISHED_WIDTH);
         let column = Tensor::arange(width, (Kind::Int64, self.length.device())) - width; // [width]
         let from = self.length.unsqueeze(-1) + column; // [M, width]
-        let held = self.sequences.index_select(0, &self.row); // [M, T]
+        let held = sequences::compact(&self.joined).index_select(0, &self.row); // [M, T]
         let items = held.gather(1, &from.clamp(0, held.size()[1] - 1), false).masked_fill(&from.lt(0), 0); // [M, width]
         let at = (&self.length - 1).clamp(0, width - 1); // [M]
         let rows = prefixes::pass_rows(encoder, width, items.device());
