@@ -93,6 +93,13 @@ impl<'a, N: Number> Block<'a, N> {
         Self { before, count: self.count + usize::from(before.is_some()), ..self }
     }
 
+    /// Some of the columns.
+    #[inline]
+    pub fn columns(self, columns: &Range<usize>) -> Self {
+        let from = |numbers: &'a [N]| numbers.get(columns.start..).unwrap_or_default();
+        Self { before: self.before.map(from), numbers: from(self.numbers), width: columns.len(), ..self }
+    }
+
     /// Some of the rows, all of which follow one another.
     pub fn rows(self, first: usize, count: usize) -> Self {
         debug_assert!(self.before.is_none());

@@ -111,22 +111,28 @@ pub fn transposed(rows: [__m256; LANES]) -> [__m256; LANES] {
     ]
 }
 
+/// ln 2 in two parts, so that what is left of a number less a multiple of the first is exact.
+pub const LN_2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
+
+/// exp(rest) by its series, which ends within float32: factors of the seventh power to the zeroth.
+pub const SERIES: [f32; 8] = [1.0 / 5040.0, 1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0];
+
 /// `exp(x)` of numbers at most 0, to a unit or two in the last place; 0 below -87.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
 pub fn exponential(x: __m256) -> __m256 {
-    // x = n ln 2 + rest, ln 2 in two parts so that the rest is exact; exp(rest) by its series, which ends within float32.
+    // x = n ln 2 + rest.
     let seen = _mm256_cmp_ps::<_CMP_GT_OQ>(x, _mm256_set1_ps(-87.0));
     let x = _mm256_min_ps(_mm256_max_ps(x, _mm256_set1_ps(-87.0)), _mm256_setzero_ps());
     let n = _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(_mm256_mul_ps(
         x,
         _mm256_set1_ps(std::f32::consts::LOG2_E),
     ));
-    let rest = _mm256_fnmadd_ps(n, _mm256_set1_ps(0.693_359_4), x);
-    let rest = _mm256_fnmadd_ps(n, _mm256_set1_ps(-2.121_944_4e-4), rest);
-    let mut series = _mm256_set1_ps(1.0 / 5040.0);
-    for reciprocal in [1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0] {
-        series = _mm256_fmadd_ps(series, rest, _mm256_set1_ps(reciprocal));
+    let rest = _mm256_fnmadd_ps(n, _mm256_set1_ps(LN_2[0]), x);
+    let rest = _mm256_fnmadd_ps(n, _mm256_set1_ps(LN_2[1]), rest);
+    let mut series = _mm256_set1_ps(SERIES[0]);
+    for reciprocal in &SERIES[1..] {
+        series = _mm256_fmadd_ps(series, rest, _mm256_set1_ps(*reciprocal));
     }
     let power = _mm256_slli_epi32::<23>(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)));
     _mm256_and_ps(_mm256_mul_ps(series, _mm256_castsi256_ps(power)), seen)

@@ -25,6 +25,8 @@ mod node;
 #[cfg(target_arch = "x86_64")]
 mod number;
 #[cfg(target_arch = "x86_64")]
+mod sixteen;
+#[cfg(target_arch = "x86_64")]
 mod threads;
 #[cfg(target_arch = "x86_64")]
 mod tiles;

@@ -1,14 +1,11 @@
-//! Small products in registers: tiles of 6 × 16 results, which fill 12 of the 16 registers of AVX2, or 6 of those of
-//! AVX-512. Sums are the same to the last bit.
+//! Small products in registers: tiles of 6 × 16 results, which fill 12 of the 16 registers of AVX2. With AVX-512 two tiles
+//! are summed together ([`sixteen`]), to the same last bit.
 #![allow(unsafe_code)]
 
 use crate::lanes::{LANES, load, store};
 use crate::number::Number;
-use std::arch::x86_64::{
-    __m256, __m512, _mm256_add_ps, _mm256_castpd_ps, _mm256_castps_pd, _mm256_fmadd_ps, _mm256_mul_ps, _mm256_set1_ps,
-    _mm256_setzero_ps, _mm512_castpd_ps, _mm512_castps_pd, _mm512_castps256_ps512, _mm512_castps512_ps256,
-    _mm512_extractf64x4_pd, _mm512_fmadd_ps, _mm512_insertf64x4, _mm512_set1_ps, _mm512_setzero_ps,
-};
+use crate::sixteen;
+use std::arch::x86_64::{__m256, _mm256_add_ps, _mm256_fmadd_ps, _mm256_mul_ps, _mm256_set1_ps, _mm256_setzero_ps};
 
 /// Rows of a tile.
 pub const HIGH: usize = 6;
@@ -48,38 +45,42 @@ pub fn registers_of_sixteen() -> bool {
     is_x86_feature_detected!("avx512f")
 }
 
-/// Six rows of a product, `into[r] = scale[r] Σ_k left[r][k] · right[k]` for `count` factors and the columns of a tile; the
-/// rows of `into` are `stride` apart, and the first `high` are written.
+/// Six rows of a product, `into[r][c] = scale[r] Σ_k left[r][k] · right[k][c]` for `count` factors and `across` columns, whole
+/// tiles; the rows of `into` are `stride` apart, and the first `high` are written.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
+#[allow(clippy::too_many_arguments)]
 pub fn rows_times<N: Number, R: Registers>(
     left: &[&[f32]; HIGH],
     count: usize,
     right: Columns<'_>,
+    across: usize,
     scale: &[f32; HIGH],
     high: usize,
     into: &mut [N],
     stride: usize,
 ) {
-    let numbers = &right.numbers[right.column..];
     if R::SIXTEEN {
         // SAFETY: the processor has AVX-512, or its registers would not have been named.
-        return unsafe { rows_by_sixteen(left, count, numbers, right.step, scale, high, into, stride) };
+        return unsafe { sixteen::rows_times(left, count, right, across, scale, high, into, stride) };
     }
     let [a, b, c, d, e, f] = *left;
     // With lengths that the compiler sees, the loop asks for no bounds.
     let (a, b, c, d, e, f) = (&a[..count], &b[..count], &c[..count], &d[..count], &e[..count], &f[..count]);
-    let mut tile = [[_mm256_setzero_ps(); 2]; HIGH];
-    for k in 0..count {
-        let right = &numbers[k * right.step..][..WIDE];
-        let (first, second) = (load(right), load(&right[LANES..]));
-        for (sums, factor) in tile.iter_mut().zip([a[k], b[k], c[k], d[k], e[k], f[k]]) {
-            let factor = _mm256_set1_ps(factor);
-            sums[0] = _mm256_fmadd_ps(factor, first, sums[0]);
-            sums[1] = _mm256_fmadd_ps(factor, second, sums[1]);
+    for column in (0..across).step_by(WIDE) {
+        let numbers = &right.numbers[right.column + column..];
+        let mut tile = [[_mm256_setzero_ps(); 2]; HIGH];
+        for k in 0..count {
+            let right = &numbers[k * right.step..][..WIDE];
+            let (first, second) = (load(right), load(&right[LANES..]));
+            for (sums, factor) in tile.iter_mut().zip([a[k], b[k], c[k], d[k], e[k], f[k]]) {
+                let factor = _mm256_set1_ps(factor);
+                sums[0] = _mm256_fmadd_ps(factor, first, sums[0]);
+                sums[1] = _mm256_fmadd_ps(factor, second, sums[1]);
+            }
         }
+        put_tile(tile, scale, high, &mut into[column..], stride);
     }
-    put_tile(tile, scale, high, into, stride);
 }
 
 /// Writes the first rows of a tile, scaled.
@@ -95,95 +96,57 @@ fn put_tile<N: Number>(tile: Tile, scale: &[f32; HIGH], high: usize, into: &mut 
     }
 }
 
-#[allow(clippy::too_many_arguments)]
-#[target_feature(enable = "avx2,fma,avx512f")]
-fn rows_by_sixteen<N: Number>(
-    left: &[&[f32]; HIGH],
-    count: usize,
-    right: &[f32],
-    step: usize,
-    scale: &[f32; HIGH],
-    high: usize,
-    into: &mut [N],
-    stride: usize,
-) {
-    let [a, b, c, d, e, f] = *left;
-    let (a, b, c, d, e, f) = (&a[..count], &b[..count], &c[..count], &d[..count], &e[..count], &f[..count]);
-    let mut tile = [_mm512_setzero_ps(); HIGH];
-    for k in 0..count {
-        let right = sixteen(&right[k * step..][..WIDE]);
-        for (sums, factor) in tile.iter_mut().zip([a[k], b[k], c[k], d[k], e[k], f[k]]) {
-            *sums = _mm512_fmadd_ps(_mm512_set1_ps(factor), right, *sums);
-        }
-    }
-    put_tile(halves(tile), scale, high, into, stride);
+/// What becomes of what lies where sums are written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Onto {
+    /// They are added to it.
+    Sums,
+    /// They take its place.
+    Anything,
 }
 
-/// Six columns of `left` times the columns of `right`, `into[r] += Σ_k left[k][r] · right[k]` for `count` rows of both.
+/// Six columns of `left` times the columns of `right`, `Σ_k left[k][r] · right[k][c]` for `count` rows of both and `across`
+/// columns, whole tiles, onto `into[r][c]`.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-pub fn add_columns_times<R: Registers>(
+pub fn columns_times<R: Registers>(
     left: Columns<'_>,
     right: Columns<'_>,
     count: usize,
+    across: usize,
+    onto: Onto,
     into: &mut [f32],
     stride: usize,
 ) {
-    let (lefts, rights) = (&left.numbers[left.column..], &right.numbers[right.column..]);
     if R::SIXTEEN {
         // SAFETY: as above.
-        return unsafe { columns_by_sixteen([lefts, rights], [left.step, right.step], count, into, stride) };
+        return unsafe { sixteen::columns_times(left, right, count, across, onto, into, stride) };
     }
-    let mut tile = [[_mm256_setzero_ps(); 2]; HIGH];
-    for k in 0..count {
-        let (left, right) = (&lefts[k * left.step..][..HIGH], &rights[k * right.step..][..WIDE]);
-        let (first, second) = (load(right), load(&right[LANES..]));
-        for (sums, factor) in tile.iter_mut().zip(left) {
-            let factor = _mm256_set1_ps(*factor);
-            sums[0] = _mm256_fmadd_ps(factor, first, sums[0]);
-            sums[1] = _mm256_fmadd_ps(factor, second, sums[1]);
+    let lefts = &left.numbers[left.column..];
+    for column in (0..across).step_by(WIDE) {
+        let rights = &right.numbers[right.column + column..];
+        let mut tile = [[_mm256_setzero_ps(); 2]; HIGH];
+        for k in 0..count {
+            let (left, right) = (&lefts[k * left.step..][..HIGH], &rights[k * right.step..][..WIDE]);
+            let (first, second) = (load(right), load(&right[LANES..]));
+            for (sums, factor) in tile.iter_mut().zip(left) {
+                let factor = _mm256_set1_ps(*factor);
+                sums[0] = _mm256_fmadd_ps(factor, first, sums[0]);
+                sums[1] = _mm256_fmadd_ps(factor, second, sums[1]);
+            }
         }
+        lay_tile(tile, onto, &mut into[column..], stride);
     }
-    add_tile(tile, into, stride);
 }
 
-#[target_feature(enable = "avx2,fma,avx512f")]
-fn columns_by_sixteen(
-    [lefts, rights]: [&[f32]; 2],
-    [left, right]: [usize; 2],
-    count: usize,
-    into: &mut [f32],
-    stride: usize,
-) {
-    let mut tile = [_mm512_setzero_ps(); HIGH];
-    for k in 0..count {
-        let (left, right) = (&lefts[k * left..][..HIGH], sixteen(&rights[k * right..][..WIDE]));
-        for (sums, factor) in tile.iter_mut().zip(left) {
-            *sums = _mm512_fmadd_ps(_mm512_set1_ps(*factor), right, *sums);
-        }
-    }
-    add_tile(halves(tile), into, stride);
-}
-
-/// A row of a tile.
+/// Writes a tile to rows of `into`, `stride` apart.
 #[inline]
-#[target_feature(enable = "avx2,fma,avx512f")]
-fn sixteen(numbers: &[f32]) -> __m512 {
-    let (first, second) = (load(numbers), load(&numbers[LANES..]));
-    let first = _mm512_castps_pd(_mm512_castps256_ps512(first));
-    _mm512_castpd_ps(_mm512_insertf64x4::<1>(first, _mm256_castps_pd(second)))
-}
-
-/// A tile in registers of half the width.
-#[inline]
-#[target_feature(enable = "avx2,fma,avx512f")]
-fn halves(tile: [__m512; HIGH]) -> Tile {
-    let mut halves = [[_mm256_setzero_ps(); 2]; HIGH];
-    for (halves, row) in halves.iter_mut().zip(tile) {
-        let second = _mm512_extractf64x4_pd::<1>(_mm512_castps_pd(row));
-        *halves = [_mm512_castps512_ps256(row), _mm256_castpd_ps(second)];
+#[target_feature(enable = "avx2,fma")]
+fn lay_tile(tile: Tile, onto: Onto, into: &mut [f32], stride: usize) {
+    match onto {
+        Onto::Sums => add_tile(tile, into, stride),
+        Onto::Anything => put_tile(tile, &[1.0; HIGH], HIGH, into, stride),
     }
-    halves
 }
 
 /// Where a matrix's numbers are.
@@ -277,6 +240,9 @@ fn add_tile<const H: usize>(tile: [[__m256; 2]; H], into: &mut [f32], stride: us
 mod tests {
     use super::*;
 
+    /// Two tiles that are summed together, and one that is left.
+    const ACROSS: usize = 3 * WIDE;
+
     fn numbers(count: usize, seed: usize) -> Vec<f32> {
         (0..count).map(|index| ((index * 37 + seed * 101) % 97) as f32 / 7.0 - 6.5).collect()
     }
@@ -284,24 +250,44 @@ mod tests {
     fn plain(left: impl Fn(usize, usize) -> f32, right: &[f32], step: usize, count: usize) -> Vec<f32> {
         let sum = |row, column| (0..count).fold(0.0, |sum, k| left(row, k).mul_add(right[k * step + column], sum));
         (0..HIGH)
-            .flat_map(|row| (0..WIDE).map(move |column| (row, column)))
+            .flat_map(|row| (0..ACROSS).map(move |column| (row, column)))
             .map(|(row, column)| sum(row, column))
             .collect()
     }
 
     fn sums_agree<R: Registers>() {
-        let (count, step) = (41, 23);
+        let (count, step) = (41, ACROSS + 7);
         let (lefts, right) = (numbers(HIGH * count, 1), numbers(count * step, 2));
         let rows: [&[f32]; HIGH] = std::array::from_fn(|row| &lefts[row * count..][..count]);
         let columns = |numbers, step| Columns { numbers, step, column: 0 };
-        let (mut by_rows, mut by_columns) = (vec![0.0; HIGH * WIDE], vec![0.0; HIGH * WIDE]);
+        let (mut by_rows, mut by_columns, mut added) =
+            ([7.0; HIGH * ACROSS], [7.0; HIGH * ACROSS], [7.0; HIGH * ACROSS]);
         // SAFETY: the processor has AVX2 and FMA, and these registers, as was asked.
         unsafe {
-            rows_times::<f32, R>(&rows, count, columns(&right, step), &[1.0; HIGH], HIGH, &mut by_rows, WIDE);
-            add_columns_times::<R>(columns(&lefts, HIGH), columns(&right, step), count, &mut by_columns, WIDE);
+            rows_times::<f32, R>(&rows, count, columns(&right, step), ACROSS, &[1.0; HIGH], HIGH, &mut by_rows, ACROSS);
+            columns_times::<R>(
+                columns(&lefts, HIGH),
+                columns(&right, step),
+                count,
+                ACROSS,
+                Onto::Anything,
+                &mut by_columns,
+                ACROSS,
+            );
+            columns_times::<R>(
+                columns(&lefts, HIGH),
+                columns(&right, step),
+                count,
+                ACROSS,
+                Onto::Sums,
+                &mut added,
+                ACROSS,
+            );
         }
-        assert_eq!(by_rows, plain(|row, k| lefts[row * count + k], &right, step, count));
-        assert_eq!(by_columns, plain(|row, k| lefts[k * HIGH + row], &right, step, count));
+        assert_eq!(by_rows.as_slice(), plain(|row, k| lefts[row * count + k], &right, step, count));
+        let columns = plain(|row, k| lefts[k * HIGH + row], &right, step, count);
+        assert_eq!(by_columns.as_slice(), columns);
+        assert_eq!(added.as_slice(), columns.iter().map(|sum| 7.0 + sum).collect::<Vec<_>>());
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! What a few queries find: keys and values are read where they lie, since laying them out takes longer than to look.
 
-use super::forward::soften;
 use super::sequence::Sequence;
+use super::softmax::soften;
 use crate::lanes::{LANES, dot, load, store};
 use crate::number::Number;
-use crate::tiles::WIDE;
+use crate::tiles::{Eight, WIDE};
 use std::arch::x86_64::{_mm256_fmadd_ps, _mm256_mul_ps, _mm256_set1_ps, _mm256_setzero_ps};
 
 /// The most queries that are few.
@@ -25,7 +25,7 @@ pub fn pass<N: Number>(sequence: &Sequence<'_, N>, scores: &mut Vec<f32>, found:
             for (key, score) in scores[..seen].iter_mut().enumerate() {
                 *score = dot(mine, &sequence.keys.row(key)[columns.clone()]);
             }
-            let (most, total) = soften(scores, sequence.bias(head, query), seen);
+            let (most, total) = soften::<Eight>(scores, sequence.bias(head, query), seen);
             normalisers[(query * heads + head) * 2..][..2].copy_from_slice(&[most, 1.0 / total]);
             let found = &mut found[query * heads * width..][columns];
             mix(sequence, &scores[..seen], 1.0 / total, head * width, found);

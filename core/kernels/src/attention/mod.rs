@@ -19,9 +19,13 @@ mod few;
 #[cfg(target_arch = "x86_64")]
 mod forward;
 #[cfg(target_arch = "x86_64")]
+mod output;
+#[cfg(target_arch = "x86_64")]
 mod parts;
 #[cfg(target_arch = "x86_64")]
 mod sequence;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod softmax;
 #[cfg(target_arch = "x86_64")]
 mod whole;
 

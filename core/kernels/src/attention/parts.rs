@@ -1,4 +1,4 @@
-//! A call's sequences in parts, one a thread.
+//! A call's sequences in parts, a few a thread: one that is held up leaves the rest to others.
 //!
 //! Parts follow from the sizes alone, so that sums over sequences come out the same in every run with as many threads.
 
@@ -7,19 +7,22 @@ use crate::floats::Part;
 use crate::tiles::HIGH;
 use std::ops::Range;
 
-/// Products and sums that are worth a thread: what it takes to start one, many times over.
-const WORTH_A_THREAD: usize = 4_000_000;
+/// Products and sums that are worth a part: what it takes to start a thread, many times over.
+const WORTH_A_PART: usize = 4_000_000;
+
+/// Parts of a thread.
+const A_THREAD: usize = 4;
 
 /// To lay out a key and a value takes as long as these many queries look at them.
 const LAYING_OUT: usize = 10;
 
-/// Cuts sequences into at most `threads` parts of about the same work, `width` numbers for every query and key.
+/// Cuts sequences into parts of about the same work, `width` numbers for every query and key.
 pub fn parts(from: &Spans, to: &Spans, width: usize, threads: usize) -> Vec<Range<usize>> {
     // Queries are worked on by whole tiles.
     let looks = |queries: usize| if queries == 0 { 0 } else { queries.next_multiple_of(HIGH) + LAYING_OUT };
     let work = |sequence| looks(from.of(sequence).len()) * to.length(sequence) * width;
     let total: usize = (0..from.len()).map(work).sum();
-    let count = threads.min(total / WORTH_A_THREAD).max(1);
+    let count = (A_THREAD * threads).min(total / WORTH_A_PART).max(1);
     let (mut parts, mut begin, mut done) = (Vec::with_capacity(count), 0, 0);
     for sequence in 0..from.len() {
         done += work(sequence);
@@ -55,11 +58,11 @@ mod tests {
         let spans = Spans::packed(&lengths);
         for threads in [1, 2, 3, 7] {
             let parts = parts(&spans, &spans, 256, threads);
-            assert_eq!(parts.len(), threads);
-            assert_eq!((parts[0].start, parts[threads - 1].end), (0, 300));
+            let count = A_THREAD * threads;
+            assert_eq!((parts.len(), parts[0].start, parts[count - 1].end), (count, 0, 300));
             assert!(parts.windows(2).all(|pair| pair[0].end == pair[1].start));
             let work = |part: &Range<usize>| part.clone().map(|it| lengths[it] * lengths[it]).sum::<usize>();
-            let fair = work(&(0..300)) / threads;
+            let fair = work(&(0..300)) / count;
             assert!(parts.iter().all(|part| work(part).abs_diff(fair) <= 2 * 80 * 80), "{parts:?}");
         }
     }

@@ -5,7 +5,7 @@ use crate::floats::{Block, Rows};
 use crate::lanes::{LANES, load, store, transposed};
 use crate::number::Number;
 use crate::tiles::{HIGH, WIDE};
-use std::arch::x86_64::{__m256, _mm256_add_ps};
+use std::arch::x86_64::__m256;
 
 /// Queries that are worked on at once.
 pub const BLOCK: usize = 8 * HIGH;
@@ -86,44 +86,21 @@ pub fn gather<N: Number>(block: Block<'_, N>, width: usize, padded: usize, into:
     }
 }
 
-/// Heads turned. // [heads, rows, width] to [heads, width, step]; rows are a multiple of LANES
+/// Rows turned. // [rows, width] to [width, step]; rows are a multiple of LANES
+#[inline]
 #[target_feature(enable = "avx2,fma")]
-pub fn turn(heads: &[f32], rows: usize, width: usize, step: usize, into: &mut Vec<f32>) {
-    into.resize(heads.len() / rows * step, 0.0);
-    for (head, into) in heads.chunks_exact(rows * width).zip(into.chunks_exact_mut(width * step)) {
-        for column in (0..width).step_by(LANES) {
-            let into = &mut into[column * step..][..LANES * step];
-            for place in (0..rows).step_by(LANES) {
-                let head = &head[place * width..][..LANES * width];
-                let rows: [__m256; LANES] = std::array::from_fn(|index| load(&head[index * width + column..]));
-                for (index, row) in transposed(rows).into_iter().enumerate() {
-                    store(&mut into[index * step + place..], row);
-                }
+pub fn turn(numbers: &[f32], rows: usize, width: usize, step: usize, into: &mut Vec<f32>) {
+    into.resize(width * step, 0.0);
+    for column in (0..width).step_by(LANES) {
+        let into = &mut into[column * step..][..LANES * step];
+        for place in (0..rows).step_by(LANES) {
+            let numbers = &numbers[place * width..][..LANES * width];
+            let rows: [__m256; LANES] = std::array::from_fn(|index| load(&numbers[index * width + column..]));
+            for (index, row) in transposed(rows).into_iter().enumerate() {
+                store(&mut into[index * step + place..], row);
             }
         }
     }
-}
-
-/// Minus infinity for the keys that are not seen, when read from the right place.
-const UNSEEN: [f32; 2 * LANES] = {
-    let mut unseen = [0.0; 2 * LANES];
-    let mut index = LANES;
-    while index < 2 * LANES {
-        unseen[index] = f32::NEG_INFINITY;
-        index += 1;
-    }
-    unseen
-};
-
-/// Scores of `LANES` keys from `place` on, with bias, minus infinity where unseen.
-#[inline]
-#[target_feature(enable = "avx2,fma")]
-pub fn biased(scores: &[f32], bias: Option<&[f32]>, place: usize, seen: usize) -> __m256 {
-    let mut biased = load(&scores[place..]);
-    if let Some(bias) = bias {
-        biased = _mm256_add_ps(biased, load(&bias[place..]));
-    }
-    _mm256_add_ps(biased, load(&UNSEEN[LANES - seen.saturating_sub(place).min(LANES)..]))
 }
 
 /// Six rows of `width` from `first` on; past `count` the last again.

@@ -4,6 +4,7 @@
 use super::backward::{self, Backward, Known};
 use super::few::{self, FEW};
 use super::forward::{self, Forward};
+use super::output::Output;
 use super::parts::{parts, split};
 use super::sequence::Sequence;
 use super::spans::Spans;
@@ -222,61 +223,27 @@ impl<'a, N: Number> View<'a, N> {
         &self,
         sequences: Range<usize>,
         ([found, of_found], normalisers): ([Rows<'_, N>; 2], Rows<'_>),
-        (mut of_queries, mut of_others): (Part<'_, N>, Option<Part<'_, N>>),
+        (of_queries, of_others): (Part<'_, N>, Option<Part<'_, N>>),
         wants_bias: bool,
     ) -> Vec<f32> {
-        let Plan { heads, width, from, to, columns, .. } = self.plan;
+        let Plan { heads, width, from, .. } = self.plan;
         let mut of_bias =
             self.bias.filter(|_| wants_bias).map_or_else(Vec::new, |bias| vec![0.0; bias.numbers().len()]);
-        let (mut room, mut shared) = (Backward::default(), SharedRow::default());
+        let strides = [self.queries.width(), self.others.width()];
+        let mut output = Output::new(self.plan, of_queries, of_others, strides);
+        let mut room = Backward::default();
         for index in sequences.filter(|&it| !self.plan.skips(it)) {
-            let (queries, keys, sequence) = (from.of(index), to.of(index), self.sequence(index));
+            let queries = from.of(index);
             let known = Known {
                 found: found.block(queries.start, queries.len(), 0, heads * width),
                 of_found: of_found.block(queries.start, queries.len(), 0, heads * width),
                 normalisers: normalisers.from(queries.start),
             };
-            let (stride, rows) = (self.queries.width(), sequence.step());
-            let into = &mut of_queries.numbers[(queries.start - of_queries.first) * stride + columns[0]..];
             let mut ahead = self.ahead(index, [Some(found), Some(of_found)]);
-            backward::pass::<N, R>(sequence, &known, &mut room, &mut ahead, into, stride, &mut of_bias);
-            let of_others = of_others.as_mut().unwrap_or(&mut of_queries);
-            let begins = to.shared(index);
-            if begins != shared.row {
-                shared.put(of_others, *columns, self.others.width());
-                shared.row = begins;
-            }
-            for (place, numbers) in [&room.of_keys, &room.of_values].into_iter().enumerate() {
-                for (head, numbers) in numbers.chunks_exact(rows * width).enumerate() {
-                    let column = columns[1 + place] + head * width;
-                    let (first, own) = numbers.split_at(if begins.is_some() { *width } else { 0 });
-                    shared.sums[place].resize(heads * width, 0.0);
-                    shared.sums[place][head * width..].iter_mut().zip(first).for_each(|(sum, first)| *sum += first);
-                    of_others.put(own, keys.clone(), column, self.others.width(), *width);
-                }
-            }
+            output.go_on(index);
+            backward::pass::<N, R>(self.sequence(index), &known, &mut room, &mut ahead, &mut output, &mut of_bias);
         }
-        shared.put(of_others.as_mut().unwrap_or(&mut of_queries), *columns, self.others.width());
+        output.end();
         of_bias
-    }
-}
-
-/// The gradient of a row that sequences share, summed in float32 before it is written.
-#[derive(Default)]
-struct SharedRow {
-    row: Option<usize>,
-    /// Of its keys, and of its values. // [heads * width] each
-    sums: [Vec<f32>; 2],
-}
-
-impl SharedRow {
-    /// Adds the sums to the row's gradient, which its own sequence has written, and begins anew.
-    #[target_feature(enable = "avx2,fma")]
-    fn put<N: Number>(&mut self, of_others: &mut Part<'_, N>, columns: [usize; 3], stride: usize) {
-        if let Some(row) = self.row {
-            of_others.add(&self.sums[0], row, columns[1], stride);
-            of_others.add(&self.sums[1], row, columns[2], stride);
-        }
-        self.sums.iter_mut().for_each(|sums| sums.fill(0.0));
     }
 }
