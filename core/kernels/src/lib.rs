@@ -13,6 +13,7 @@ pub mod layers;
 pub mod norm;
 pub mod softmax;
 pub mod standing;
+pub mod sublayers;
 
 #[cfg(target_arch = "x86_64")]
 mod dropping;

@@ -46,9 +46,21 @@ pub fn add(numbers: &mut [f32], base: &[f32], mut multipliers: Multipliers) {
     }
 }
 
+/// `base + m ⊙ changes`.
+#[target_feature(enable = "avx2,fma")]
+pub fn plus<N: Number>(base: &[f32], changes: &[N], mut multipliers: Multipliers, into: &mut [f32]) {
+    for ((base, changes), into) in base.chunks(DRAWN).zip(changes.chunks(DRAWN)).zip(into.chunks_mut(DRAWN)) {
+        let kept = multipliers.next(base.len());
+        let lanes = base.chunks_exact(LANES).zip(changes.chunks_exact(LANES)).zip(kept.chunks_exact(LANES));
+        for (((base, changes), kept), into) in lanes.zip(into.chunks_exact_mut(LANES)) {
+            store(into, _mm256_fmadd_ps(load(changes), load(kept), load(base)));
+        }
+    }
+}
+
 /// `m ⊙ numbers`.
 #[target_feature(enable = "avx2,fma")]
-pub fn scale(numbers: &[f32], mut multipliers: Multipliers, into: &mut [f32]) {
+pub fn scale<N: Number>(numbers: &[f32], mut multipliers: Multipliers, into: &mut [N]) {
     for (numbers, into) in numbers.chunks(DRAWN).zip(into.chunks_mut(DRAWN)) {
         let kept = multipliers.next(numbers.len());
         let lanes = numbers.chunks_exact(LANES).zip(kept.chunks_exact(LANES)).zip(into.chunks_exact_mut(LANES));

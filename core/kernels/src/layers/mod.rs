@@ -13,7 +13,7 @@ mod by_rows;
 #[cfg(target_arch = "x86_64")]
 mod cut;
 #[cfg(target_arch = "x86_64")]
-mod drops;
+pub(crate) mod drops;
 #[cfg(target_arch = "x86_64")]
 mod feed_forward;
 #[cfg(target_arch = "x86_64")]

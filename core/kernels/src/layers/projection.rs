@@ -121,7 +121,7 @@ impl<N: Number> Plan<N> {
             let Room { normal, scales, of_normal } = &mut room;
             of_normal.resize(states.len(), 0.0);
             times(from, rows, panels, None, (of_normal, Layout::rows(inner)));
-            of_rows::<N>(normal, bytemuck::cast_slice(of_normal), scales, inner, into);
+            of_rows::<N>(normal, bytemuck::cast_slice(of_normal), scales, inner, None, into);
         }
     }
 

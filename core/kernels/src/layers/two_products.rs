@@ -112,8 +112,7 @@ impl<N: Number> TwoProducts<'_, N> {
             normalise(states, width, self.epsilon, normal, &mut room.scales[..rows]);
             sums.into.add(bytemuck::cast_slice(normal), bytemuck::cast_slice(inside));
             times((bytemuck::cast_slice(inside), layout), rows, &panels.into, None, (of_normal, narrow));
-            of_rows::<N>(normal, bytemuck::cast_slice(of_normal), &room.scales, width, into);
-            drops::add(into, of_result, Multipliers::of(None, 0));
+            of_rows::<N>(normal, bytemuck::cast_slice(of_normal), &room.scales, width, Some(of_result), into);
         }
         sums
     }

@@ -6,7 +6,7 @@ use crate::floats::{numbers_of, numbers_of_new};
 use crate::lanes::{LANES, dot, load, store};
 use crate::number::{Number, with_numbers};
 use crate::threads::{run, share};
-use std::arch::x86_64::{_mm256_fnmadd_ps, _mm256_mul_ps, _mm256_set1_ps};
+use std::arch::x86_64::{_mm256_fmadd_ps, _mm256_fnmadd_ps, _mm256_mul_ps, _mm256_set1_ps, _mm256_setzero_ps};
 use tch::{Device, Kind, Tensor};
 
 /// Rows over their root mean square, as factors `[N, D]`, and one over that `[N]`.
@@ -55,19 +55,30 @@ fn backward_as<N: Number>(normal: &Tensor, scales: &Tensor, of_normal: &Tensor) 
     let parts = parts.zip(numbers_of(scales).chunks(rows)).zip(numbers_of_new(&mut of_x).chunks_mut(rows * width));
     run(parts.collect(), |(((normal, of_normal), scales), of_x)| {
         // SAFETY: as above.
-        unsafe { of_rows(normal, of_normal, scales, width, of_x) }
+        unsafe { of_rows(normal, of_normal, scales, width, None, of_x) }
     });
     of_x
 }
 
+/// Gradients of rows from those of what they were made, plus the base where there is one.
 #[target_feature(enable = "avx2,fma")]
-pub fn of_rows<N: Number>(normal: &[N], of_normal: &[N], scales: &[f32], width: usize, of_x: &mut [f32]) {
+pub fn of_rows<N: Number>(
+    normal: &[N],
+    of_normal: &[N],
+    scales: &[f32],
+    width: usize,
+    base: Option<&[f32]>,
+    of_x: &mut [f32],
+) {
     let rows = normal.chunks_exact(width).zip(of_normal.chunks_exact(width)).zip(of_x.chunks_exact_mut(width));
-    for (((normal, of_normal), of_x), scale) in rows.zip(scales) {
+    for (row, (((normal, of_normal), of_x), scale)) in rows.zip(scales).enumerate() {
+        let base = base.map(|base| &base[row * width..][..width]);
         let (common, scale) = (_mm256_set1_ps(dot(normal, of_normal) / width as f32), _mm256_set1_ps(*scale));
         let lanes = normal.chunks_exact(LANES).zip(of_normal.chunks_exact(LANES)).zip(of_x.chunks_exact_mut(LANES));
-        for ((normal, of_normal), of_x) in lanes {
-            store(of_x, _mm256_mul_ps(scale, _mm256_fnmadd_ps(common, load(normal), load(of_normal))));
+        for (place, ((normal, of_normal), of_x)) in (0..).step_by(LANES).zip(lanes) {
+            let of_row = _mm256_fnmadd_ps(common, load(normal), load(of_normal));
+            let base = base.map_or(_mm256_setzero_ps(), |base| load(&base[place..]));
+            store(of_x, _mm256_fmadd_ps(scale, of_row, base));
         }
     }
 }

@@ -3,7 +3,7 @@
 //! libtorch's way with bf16 is five: to float32, the mask, the softmax, back to bf16, and as many backwards.
 
 #[cfg(target_arch = "x86_64")]
-mod passes;
+pub(crate) mod passes;
 
 use tch::{Device, Kind, Tensor};
 

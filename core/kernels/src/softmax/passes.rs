@@ -42,7 +42,7 @@ fn forward_as<N: Number>(scores: &Tensor, mask: Option<&Tensor>) -> Tensor {
 }
 
 /// A mask of every element of the batch, minus infinity up to a multiple of eight columns.
-fn padded(mask: Option<&[f32]>, batch: usize, width: usize) -> Vec<f32> {
+pub fn padded(mask: Option<&[f32]>, batch: usize, width: usize) -> Vec<f32> {
     let mut padded = Vec::with_capacity(batch * width.next_multiple_of(LANES));
     for element in 0..batch {
         match mask {
@@ -54,8 +54,9 @@ fn padded(mask: Option<&[f32]>, batch: usize, width: usize) -> Vec<f32> {
     padded
 }
 
+/// Softmax of a row of scores plus its mask, which is minus infinity up to a multiple of eight columns, as is the room.
 #[target_feature(enable = "avx2,fma")]
-fn soften<N: Number>(scores: &[N], mask: &[f32], room: &mut [f32], result: &mut [N]) {
+pub fn soften<N: Number>(scores: &[N], mask: &[f32], room: &mut [f32], result: &mut [N]) {
     let mut most = _mm256_set1_ps(f32::NEG_INFINITY);
     for ((at, room), mask) in (0..).step_by(LANES).zip(room.chunks_exact_mut(LANES)).zip(mask.chunks_exact(LANES)) {
         let score = _mm256_add_ps(eight(scores, at), load(mask));
@@ -99,8 +100,9 @@ fn backward_as<N: Number>(weights: &Tensor, of_weights: &Tensor) -> Tensor {
     result
 }
 
+/// A row of gradients of scores, from weights and their gradients.
 #[target_feature(enable = "avx2,fma")]
-fn harden<N: Number>(weights: &[N], of_weights: &[N], result: &mut [N]) {
+pub fn harden<N: Number>(weights: &[N], of_weights: &[N], result: &mut [N]) {
     let mut common = _mm256_setzero_ps();
     for at in (0..weights.len()).step_by(LANES) {
         common = _mm256_fmadd_ps(eight(weights, at), eight(of_weights, at), common);

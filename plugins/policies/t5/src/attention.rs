@@ -2,10 +2,11 @@
 
 use crate::fused::FusedBlock;
 use crate::layout::WORTH_PACKING;
+use crate::memories::WORTH_PRODUCTS;
 use crate::shared_start::SharedStart;
 use prorl_kernels::factors::Factors;
 use prorl_kernels::layers::{self, Inner, Weights};
-use prorl_kernels::{dropout, norm, softmax};
+use prorl_kernels::{dropout, norm, softmax, sublayers};
 use prorl_sdk::dropout::dropout as any_dropout;
 use tch::{Kind, Tensor};
 
@@ -26,6 +27,8 @@ pub struct Network {
     pub fused: bool,
     /// Whether layers whose factors are multiplied in float32 go through in chunks of rows.
     pub chunked: bool,
+    /// Whether each thread takes some rows through a whole sub-layer of libtorch's products.
+    pub by_rows: bool,
     /// Whether prompts' keys and values may take in the weights around them.
     pub absorbing: bool,
     /// Whether the first layer may look its queries, keys and values up by token.
@@ -81,6 +84,11 @@ impl Network {
     /// How the paths of a prompt share their start, where they are in one pass and nothing is dropped.
     pub fn shared_start(&self, group: i64) -> Option<SharedStart> {
         (self.fused && self.dropout == 0.0 && group > 1).then_some(SharedStart { group })
+    }
+
+    /// Whether as many rows of a prompt look at it in products of their own.
+    pub fn looks_by_prompt(&self, rows: i64) -> bool {
+        self.by_rows && self.dropout == 0.0 && rows >= WORTH_PRODUCTS
     }
 
     /// Whether layers are those of `prorl_kernels`.
@@ -157,9 +165,12 @@ impl Network {
 
     /// The feed-forward sub-layer with its residual. // [N, D]
     pub fn feed_forward(&self, states: &Tensor, block: &FusedBlock) -> Tensor {
+        let switches = Inner { epsilon: self.eps, factors: self.factors, dropout: self.dropout };
         if self.goes_in_chunks() {
-            let Self { eps: epsilon, factors, dropout, .. } = *self;
-            return layers::feed_forward(states, &block.wi, &block.wo, Inner { epsilon, factors, dropout });
+            return layers::feed_forward(states, &block.wi, &block.wo, switches);
+        }
+        if self.by_rows {
+            return sublayers::feed_forward(states, block.wi.tensor(), block.wo.tensor(), switches);
         }
         let inner = self.projected(&self.factor(states), &block.wi); // [N, d_ff]
         let in_place = self.dropout == 0.0 && self.factors != Factors::Rounded;
@@ -212,14 +223,13 @@ impl Network {
         self.dropped(scores.softmax(-1, None::<Kind>).to_kind(self.attention))
     }
 
-    /// The same, in the scores' kind, where the bias is a mask of each prompt's keys, `[B, 1, 1, T]`. // as `scores`
+    /// The same for `[B, .., T]`, in the scores' kind, where the bias is a mask of each prompt's keys, `[B, T]`. // as `scores`
     pub fn probabilities_among(&self, scores: Tensor, mask: Option<&Tensor>) -> Tensor {
         if softmax::serves(&scores) {
-            let mask = mask.map(|mask| mask.flatten(0, 2)); // [B, T]
-            return self.dropped(softmax::masked(&scores, mask.as_ref()));
+            return self.dropped(softmax::masked(&scores, mask));
         }
-        let kind = scores.kind();
-        self.probabilities(scores, mask).to_kind(kind)
+        let (kind, mask) = (scores.kind(), mask.map(|mask| mask.unsqueeze(1).unsqueeze(1))); // [B, 1, 1, T]
+        self.probabilities(scores, mask.as_ref()).to_kind(kind)
     }
 
     /// `parts` projections side by side, each apart by head: `[rows, T, parts * heads * d_kv]` to `parts * heads` times

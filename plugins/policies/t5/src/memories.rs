@@ -11,7 +11,8 @@ use crate::layout::Layout;
 use crate::weights::Weights;
 use prorl_kernels::attention::{Attention, Spans};
 use prorl_kernels::layers::{self, Memory};
-use tch::Tensor;
+use prorl_kernels::sublayers::{self, Sights};
+use tch::{Kind, Tensor};
 
 /// The prompts' keys and values for every layer of the decoder, and how paths look at them.
 pub enum Memories<'a> {
@@ -20,7 +21,7 @@ pub enum Memories<'a> {
     /// By products, head by head.
     Products { layers: Vec<encoder::Memory>, mask: Option<&'a Tensor> }, // mask [B, 1, T]
     /// By products of states with keys that queries' weights are part of, and of values with the output's weights.
-    Absorbed { layers: Vec<Absorbed>, mask: Option<Tensor> }, // mask [B, 1, 1, T]
+    Absorbed(Vec<Absorbed>),
     /// By products of encoded prompts themselves with queries that keys' weights are part of.
     Bare(Bare),
 }
@@ -29,16 +30,15 @@ pub enum Memories<'a> {
 pub enum Absorbed {
     /// For whole layers in chunks of rows.
     Chunked(Memory),
-    /// For products, in the kind of factors.
-    Products { keys: Tensor, values: Tensor }, // [B, heads * T, D]
+    /// For products, in the kind of factors; each head's are filled up to a multiple of eight, which the mask hides.
+    Products { keys: Tensor, values: Tensor, mask: Option<Tensor> }, // [B, heads * T, D], [B, T]
 }
 
 impl<'a> Memories<'a> {
     /// Those of encoded prompts, for `tokens` of every prompt's paths.
     pub fn of(encoded: &'a Encoded, network: &Network, weights: &Weights, stack: &FusedStack, tokens: i64) -> Self {
         if network.absorbs(encoded.layout.time, tokens) {
-            let mask = encoded.mask.as_ref().map(|mask| mask.unsqueeze(1));
-            return Self::Absorbed { layers: Absorbed::layers(network, weights, encoded, stack), mask };
+            return Self::Absorbed(Absorbed::layers(network, weights, encoded, stack));
         }
         if network.leaves_bare(encoded.layout.time, tokens) {
             return Self::Bare(Bare::new(network, weights, encoded));
@@ -59,9 +59,7 @@ impl<'a> Memories<'a> {
         of_prompts: &Layout,
     ) -> Tensor {
         let found = match self {
-            Self::Absorbed { layers, mask } => {
-                return layers[layer].attend(network, states, of_prompts, mask.as_ref());
-            }
+            Self::Absorbed(layers) => return layers[layer].attend(network, states, of_prompts),
             Self::Bare(bare) => {
                 let queries = network.for_products(&network.factors_of_attention(states, &cross.q));
                 network.factors.of(&bare.look(network, layer, &queries, of_prompts))
@@ -86,47 +84,46 @@ impl<'a> Memories<'a> {
     }
 }
 
+/// Rows of a prompt that are worth products of their own; with fewer, all prompts' are one.
+pub const WORTH_PRODUCTS: i64 = 64;
+
 impl Absorbed {
     /// Those of every layer of the decoder.
     pub fn layers(network: &Network, weights: &Weights, encoded: &Encoded, stack: &FusedStack) -> Vec<Self> {
+        let mask = encoded.mask.as_ref().map(|mask| mask.squeeze_dim(1)); // [B, T]
+        let chunked = network.goes_in_chunks() && network.dropout == 0.0;
+        let keys = if chunked { encoded.layout.time } else { (encoded.layout.time + 7) / 8 * 8 };
+        let mask = filled(mask, keys, encoded);
         let layers = encoded.keys_values(network, weights).into_iter().zip(&stack.blocks);
-        layers.filter_map(|(both, block)| Some(Self::new(network, encoded, &both, block.cross.as_ref()?))).collect()
-    }
-
-    /// From keys and values side by side, `[N, 2 * heads * d_kv]`.
-    fn new(network: &Network, encoded: &Encoded, both: &Tensor, cross: &FusedCross) -> Self {
-        let Network { heads, d_kv, d_model, .. } = *network;
-        let (prompts, time) = (encoded.layout.rows, encoded.layout.time);
-        let both = encoded.layout.spread(&network.factors.of(both));
-        let parts = both.view([prompts * time, 2, heads, d_kv]).permute([1, 2, 0, 3]);
-        let absorbed = |part: i64, weight: &Tensor| {
-            let found = parts.get(part).bmm(&weight.reshape([heads, d_kv, d_model])); // [heads, B * T, D]
-            found.view([heads, prompts, time, d_model]).transpose(0, 1).reshape([prompts, heads * time, d_model])
-        };
-        let (keys, values) = (absorbed(0, &cross.q.tensor().tr()), absorbed(1, cross.o.tensor()));
-        if network.goes_in_chunks() && network.dropout == 0.0 {
-            let mask = encoded.mask.as_ref().map(|mask| mask.squeeze_dim(1));
-            return Self::Chunked(Memory::of(&keys, &values, mask.as_ref(), heads));
-        }
-        Self::Products { keys, values }
-    }
-
-    /// Cross attention with its residual, `states + softmax(x̂ Wq Kᵀ) V Wo` with `Wq Kᵀ` and `V Wo` at hand; `mask`
-    /// `[B, 1, 1, T]` is minus infinity where nothing is. Each of the layout's rows has as many states. // [rows * n, D]
-    pub fn attend(&self, network: &Network, states: &Tensor, of_prompts: &Layout, mask: Option<&Tensor>) -> Tensor {
-        let (kept, d_model) = (of_prompts.len(), network.d_model);
-        match self {
-            Self::Chunked(memory) => {
-                let each = if kept == 0 { 1 } else { states.size()[0] / kept };
-                layers::look(states, &of_prompts.spans_of(each), memory, network.eps)
+        let layers = layers.filter_map(|(both, block)| Some((both, block.cross.as_ref()?)));
+        let layers = layers.map(|(both, cross)| {
+            let (keys, values) = absorbed(network, encoded, &both, cross, keys);
+            match chunked {
+                true => Self::Chunked(Memory::of(&keys, &values, mask.as_ref(), network.heads)),
+                false => Self::Products { keys, values, mask: mask.as_ref().map(Tensor::shallow_clone) },
             }
-            Self::Products { keys, values } => {
+        });
+        layers.collect()
+    }
+
+    /// Cross attention with its residual, `states + softmax(x̂ Wq Kᵀ) V Wo` with `Wq Kᵀ` and `V Wo` at hand. Each of the
+    /// layout's rows has as many states. // [rows * n, D]
+    pub fn attend(&self, network: &Network, states: &Tensor, of_prompts: &Layout) -> Tensor {
+        let (kept, d_model) = (of_prompts.len(), network.d_model);
+        let each = if kept == 0 { 1 } else { states.size()[0] / kept };
+        match self {
+            Self::Chunked(memory) => layers::look(states, &of_prompts.spans_of(each), memory, network.eps),
+            Self::Products { keys, values, mask } if network.looks_by_prompt(of_prompts.time * each) => {
+                let sights = Sights { keys, values, mask: mask.as_ref(), heads: network.heads };
+                sublayers::look(states, &of_prompts.spans_of(each), sights, network.eps)
+            }
+            Self::Products { keys, values, mask } => {
                 let prompts = of_prompts.rows;
                 let rows = network.normalised_in(keys.kind(), states).view([kept, -1]); // [rows, n * D]
                 let normalised = of_prompts.spread(&rows).view([prompts, -1, d_model]); // [B, queries, D]
                 let scores = normalised.bmm(&keys.transpose(1, 2)); // [B, queries, heads * T]
                 let by_head = scores.unflatten(-1, [network.heads, -1]); // [B, queries, heads, T]
-                let weights = network.probabilities_among(by_head, mask).flatten(2, 3);
+                let weights = network.probabilities_among(by_head, mask.as_ref()).flatten(2, 3);
                 let found = weights.bmm(values).view([prompts, of_prompts.time, -1]);
                 network.plus(states, of_prompts.pack(&found).view([-1, d_model]))
             }
@@ -136,13 +133,39 @@ impl Absorbed {
     /// Of some prompts, by their places.
     #[must_use]
     pub fn some(&self, places: &Tensor) -> Self {
+        let some = |all: &Tensor| all.index_select(0, places);
         match self {
             Self::Chunked(memory) => Self::Chunked(memory.some(places)),
-            Self::Products { keys, values } => {
-                Self::Products { keys: keys.index_select(0, places), values: values.index_select(0, places) }
+            Self::Products { keys, values, mask } => {
+                Self::Products { keys: some(keys), values: some(values), mask: mask.as_ref().map(some) }
             }
         }
     }
+}
+
+/// A mask `[B, T]` of encoded prompts for `keys` keys. // [B, keys]
+fn filled(mask: Option<Tensor>, keys: i64, encoded: &Encoded) -> Option<Tensor> {
+    let Layout { rows, time, .. } = encoded.layout;
+    if keys == time {
+        return mask;
+    }
+    let mask = mask.unwrap_or_else(|| Tensor::zeros([rows, time], (Kind::Float, encoded.states.device())));
+    Some(mask.pad([0, keys - time], "constant", f64::NEG_INFINITY))
+}
+
+/// Keys and values with the weights around them, from those side by side `[N, 2 * heads * d_kv]`, filled up with zeros to
+/// `keys` a head. // [B, heads * keys, D]
+fn absorbed(network: &Network, encoded: &Encoded, both: &Tensor, cross: &FusedCross, keys: i64) -> (Tensor, Tensor) {
+    let Network { heads, d_kv, d_model, .. } = *network;
+    let prompts = encoded.layout.rows;
+    let both = encoded.layout.spread(&network.factors.of(both)); // [B, T, 2 * heads * d_kv]
+    let both = both.constant_pad_nd([0, 0, 0, keys - encoded.layout.time]);
+    let parts = both.view([prompts * keys, 2, heads, d_kv]).permute([1, 2, 0, 3]);
+    let absorbed = |part: i64, weight: &Tensor| {
+        let found = parts.get(part).bmm(&weight.reshape([heads, d_kv, d_model])); // [heads, B * keys, D]
+        found.view([heads, prompts, keys, d_model]).transpose(0, 1).reshape([prompts, heads * keys, d_model])
+    };
+    (absorbed(0, &cross.q.tensor().tr()), absorbed(1, cross.o.tensor()))
 }
 
 /// Encoded prompts without keys and values, and the weights that would make these.

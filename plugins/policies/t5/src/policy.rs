@@ -14,7 +14,7 @@ use crate::tokens::Vocabulary;
 use crate::trie::Trie;
 use crate::weights::Weights;
 use prorl_kernels::factors::Factors;
-use prorl_kernels::layers;
+use prorl_kernels::{layers, sublayers};
 use prorl_sdk::prelude::*;
 
 /// T5 over semantic ids (Raffel et al., arXiv 1910.10683; numbers and names of Hugging Face
@@ -81,6 +81,7 @@ impl T5Policy {
                 by_token: true,
                 fused: prorl_kernels::attention::serves(device, d_kv),
                 chunked: layers::pay() && layers::serves(device, Factors::Float32, &[d_model, heads * d_kv, d_ff]),
+                by_rows: sublayers::serves(device, &[d_model, d_ff]),
                 dropout: if training { self.parameters.dropout } else { 0.0 },
             },
             weights: &self.weights,

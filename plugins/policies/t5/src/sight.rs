@@ -145,6 +145,7 @@ pub mod tests {
                 let network = &mut call.network;
                 (network.factors, network.absorbing) = (factors, absorbing);
                 network.fused = fused && network.fused;
+                network.by_rows = fused && network.by_rows;
             };
             results(&policy, prepare, &batch, &weights, &Query::plain())
         };
@@ -178,7 +179,8 @@ pub mod tests {
         {
             let plain = |call: &mut Call<'_>| {
                 let network = &mut call.network;
-                (network.fused, network.absorbing, network.by_token, network.chunked) = (false, false, false, false);
+                (network.fused, network.absorbing, network.by_token) = (false, false, false);
+                (network.chunked, network.by_rows) = (false, false);
             };
             let (batch, weights) = (batch(group), Tensor::randn([3, group, 4, 4], (Kind::Float, Device::Cpu)));
             let expected = results(&policy, plain, &batch, &weights, &query);
@@ -188,19 +190,27 @@ pub mod tests {
                 (network.absorbs(history, tokens), network.leaves_bare(history, tokens)),
                 (group > 1, group == 1)
             );
-            for (absorbing, fused, reads_strides) in [(true, true, true), (true, false, false), (false, true, true)] {
+            let ways = [
+                (true, true, true, true),
+                (true, true, true, false),
+                (true, false, false, true),
+                (false, true, true, true),
+                (false, true, true, false),
+            ];
+            for (absorbing, fused, reads_strides, chunked) in ways {
                 let prepare = |call: &mut Call<'_>| {
-                    let served = call.network.fused;
-                    call.network.absorbing = absorbing;
-                    call.network.fused = fused && served;
-                    call.network.reads_strides = reads_strides;
+                    let network = &mut call.network;
+                    network.absorbing = absorbing;
+                    network.fused &= fused;
+                    network.reads_strides = reads_strides;
+                    network.chunked &= chunked;
                 };
                 for (ours, expected) in results(&policy, prepare, &batch, &weights, &query).iter().zip(&expected) {
                     let off = (ours - expected).abs().max().double_value(&[]);
                     let most = expected.abs().max().double_value(&[]);
                     assert!(
                         off <= 1e-5 * most.max(1.0),
-                        "off by {off} of {most}, absorbing {absorbing}, fused {fused}"
+                        "off by {off} of {most}, absorbing {absorbing}, fused {fused}, chunked {chunked}"
                     );
                 }
             }

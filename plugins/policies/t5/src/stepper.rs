@@ -82,9 +82,9 @@ impl<'a> Stepper<'a> {
 
     /// What the tokens of `rows` rows find in the prompts, with the residual. // as `states`
     fn attend(&self, states: &Tensor, rows: i64, memory: &Memory, cross: &FusedCross, of_prompts: &Layout) -> Tensor {
-        let (network, mask) = (&self.network, self.mask.as_ref());
+        let network = &self.network;
         match memory {
-            Memory::Absorbed(absorbed) => absorbed.attend(network, states, of_prompts, mask),
+            Memory::Absorbed(absorbed) => absorbed.attend(network, states, of_prompts),
             Memory::Plain { keys, values } => {
                 let queries = network.for_products(&network.factors_of_attention(states, &cross.q));
                 let found = network.factors.of(&self.look_up(&queries, rows, [keys, values], of_prompts));
