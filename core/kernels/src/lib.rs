@@ -10,6 +10,7 @@ pub mod attention;
 pub mod dropout;
 pub mod factors;
 pub mod layers;
+pub mod lookup;
 pub mod norm;
 pub mod softmax;
 pub mod standing;

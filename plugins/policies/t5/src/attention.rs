@@ -6,7 +6,7 @@ use crate::memories::WORTH_PRODUCTS;
 use crate::shared_start::SharedStart;
 use prorl_kernels::factors::Factors;
 use prorl_kernels::layers::{self, Inner, Weights};
-use prorl_kernels::{dropout, norm, softmax, sublayers};
+use prorl_kernels::{dropout, lookup, norm, softmax, sublayers};
 use prorl_sdk::dropout::dropout as any_dropout;
 use tch::{Kind, Tensor};
 
@@ -109,9 +109,12 @@ impl Network {
         match source {
             Source::States(states) => self.factors_of_attention(states, weights),
             Source::Tokens { embedding, tokens } => {
+                let rows = self.factors_of_attention(embedding, weights); // [V, out]
+                if lookup::serves(&rows) {
+                    return lookup::rows_of(&rows, tokens);
+                }
                 // Gradients of equal tokens are summed in the kind that is looked up.
-                let rows = self.for_products(&self.factors_of_attention(embedding, weights));
-                Tensor::embedding(&rows, tokens, -1, false, false)
+                Tensor::embedding(&self.for_products(&rows), tokens, -1, false, false)
             }
         }
     }
