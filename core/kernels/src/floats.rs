@@ -147,6 +147,16 @@ impl<'a, N: Number> Ahead<'a, N> {
     }
 }
 
+/// Cuts numbers into pieces of these lengths, which they are as many as.
+pub fn split<N>(mut numbers: &[N], lengths: impl Iterator<Item = usize>) -> Vec<&[N]> {
+    lengths.filter_map(|length| numbers.split_off(..length)).collect()
+}
+
+/// The same of numbers that are written.
+pub fn split_mut<N>(mut numbers: &mut [N], lengths: impl Iterator<Item = usize>) -> Vec<&mut [N]> {
+    lengths.filter_map(|length| numbers.split_off_mut(..length)).collect()
+}
+
 /// All numbers of a tensor on the processor without gaps.
 pub fn numbers_of<N: Number>(tensor: &Tensor) -> &[N] {
     assert!(tensor.kind() == N::KIND && tensor.device() == Device::Cpu && tensor.is_contiguous());

@@ -1,6 +1,6 @@
 //! What libtorch computes in many passes over memory, in one, with gradients of its own: [`attention`] over many short
-//! sequences, the [`norm`] of rows, a masked [`softmax`], [`dropout`] with what stands beside it, the
-//! [`standing`] of one score among all, and whole [`layers`] of products with weights.
+//! sequences, the [`norm`] of rows, a masked [`softmax`], [`dropout`] with what stands beside it, [`lookup`] of rows, the
+//! [`standing`] of one score among all, whole [`layers`] of own products with weights, and [`sublayers`] of libtorch's.
 //!
 //! For float32, and for [`factors`] of bf16's bits, on processors with AVX2 and FMA; each module's `serves` says whether,
 //! and elsewhere libtorch's own functions are the way. Work is done on libtorch's threads, and results are the same in every run with as many of them.

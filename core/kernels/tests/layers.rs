@@ -1,14 +1,15 @@
 //! Layers beside libtorch's functions in double precision.
 
+mod plain;
+
+use plain::{EPSILON, inner, looked_up, normalised, with_gradients};
 use prorl_kernels::attention::Spans;
 use prorl_kernels::dropout::dropped_relu;
 use prorl_kernels::factors::Factors;
-use prorl_kernels::layers::{self, Inner, Memory, Weights, serves};
+use prorl_kernels::layers::{self, Memory, Weights, serves};
 use prorl_kernels::norm::root_mean_square;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tch::{Device, Kind, Tensor};
-
-const EPSILON: f64 = 1e-6;
 
 /// Rows that fill no tile, one tile, a chunk, a part, and several.
 const ROWS: [i64; 6] = [1, 6, 7, 97, 1283, 3001];
@@ -33,15 +34,6 @@ fn weights(w: &Tensor) -> Weights {
     Weights::of(w.shallow_clone())
 }
 
-fn normalised(x: &Tensor) -> Tensor {
-    let mean_square = (x * x).mean_dim([-1].as_slice(), true, None::<Kind>);
-    x * (mean_square + EPSILON).rsqrt()
-}
-
-fn inner(factors: Factors, dropout: f64) -> Inner {
-    Inner { epsilon: EPSILON, factors, dropout }
-}
-
 /// Off by how much of the largest number.
 fn off(ours: &Tensor, theirs: &Tensor) -> f64 {
     let (ours, theirs) = (ours.to_kind(Kind::Double), theirs.to_kind(Kind::Double));
@@ -49,14 +41,6 @@ fn off(ours: &Tensor, theirs: &Tensor) -> f64 {
         return 0.0;
     }
     (ours - &theirs).abs().max().double_value(&[]) / theirs.abs().max().double_value(&[]).max(1e-30)
-}
-
-/// The result of a layer and the gradients of all inputs, for a gradient of the result.
-fn with_gradients(layer: impl Fn(&[Tensor]) -> Tensor, inputs: &[Tensor], of_result: &Tensor) -> Vec<Tensor> {
-    let result = layer(inputs);
-    let loss = (&result * of_result).sum(Kind::Double);
-    let gradients = Tensor::run_backward(&[loss], inputs, false, false);
-    std::iter::once(result.detach()).chain(gradients).collect()
 }
 
 /// Holds a layer to another, which is given the same inputs in double precision.
@@ -104,18 +88,6 @@ fn feed_forward_agrees_with_libtorch() {
         let plain = |it: &[Tensor]| &it[0] + normalised(&it[0]).mm(&it[1].tr()).relu().mm(&it[2]);
         hold(&format!("{rows} rows of {width}, {hidden} inside"), &inputs, layer, plain);
     }
-}
-
-/// What every prompt's rows find, prompt by prompt.
-fn looked_up(it: &[Tensor], lengths: &[usize], mask: &Tensor, heads: i64) -> Tensor {
-    let lengths: Vec<i64> = lengths.iter().map(|length| *length as i64).collect();
-    let rows = it[0].split_with_sizes(&lengths, 0);
-    let found = rows.iter().enumerate().map(|(prompt, rows)| {
-        let (keys, values) = (it[1].get(prompt as i64), it[2].get(prompt as i64));
-        let scores = normalised(rows).mm(&keys.tr()).unflatten(-1, [heads, -1]) + mask.get(prompt as i64);
-        rows + scores.softmax(-1, None::<Kind>).flatten(1, 2).mm(&values)
-    });
-    Tensor::cat(&found.collect::<Vec<_>>(), 0)
 }
 
 #[test]

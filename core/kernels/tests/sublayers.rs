@@ -1,13 +1,13 @@
 //! Sub-layers beside libtorch's functions in double precision, and beside the same function by function in bf16.
 
+mod plain;
+
+use plain::{EPSILON, inner, looked_up, normalised, with_gradients};
 use prorl_kernels::attention::Spans;
 use prorl_kernels::factors::Factors;
-use prorl_kernels::layers::Inner;
 use prorl_kernels::sublayers::{Sights, feed_forward, look, serves};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tch::{Device, Kind, Tensor};
-
-const EPSILON: f64 = 1e-6;
 
 /// Rows in one part, whole steps or not, and in several.
 const ROWS: [i64; 5] = [1, 32, 97, 512, 1283];
@@ -29,14 +29,6 @@ fn random(size: &[i64]) -> Tensor {
     Tensor::randn(size, (Kind::Float, Device::Cpu))
 }
 
-fn normalised(x: &Tensor) -> Tensor {
-    x * ((x * x).mean_dim([-1].as_slice(), true, None::<Kind>) + EPSILON).rsqrt()
-}
-
-fn inner(factors: Factors, dropout: f64) -> Inner {
-    Inner { epsilon: EPSILON, factors, dropout }
-}
-
 /// Off by how much, as root mean squares.
 fn off(ours: &Tensor, theirs: &Tensor) -> f64 {
     let (ours, theirs) = (ours.to_kind(Kind::Double), theirs.to_kind(Kind::Double));
@@ -44,15 +36,6 @@ fn off(ours: &Tensor, theirs: &Tensor) -> f64 {
         return 0.0;
     }
     (ours - &theirs).norm().double_value(&[]) / theirs.norm().double_value(&[]).max(1e-30)
-}
-
-/// The result of a function and the gradients of all inputs, for a gradient of the result.
-fn with_gradients(function: impl Fn(&[Tensor]) -> Tensor, inputs: &[Tensor], of_result: &Tensor) -> Vec<Tensor> {
-    let inputs: Vec<Tensor> = inputs.iter().map(|it| it.detach().set_requires_grad(true)).collect();
-    let result = function(&inputs);
-    let loss = (&result * of_result).sum(Kind::Double);
-    let gradients = Tensor::run_backward(&[loss], &inputs, false, false);
-    std::iter::once(result.detach()).chain(gradients).collect()
 }
 
 /// Holds a sub-layer to another way, each in its own kinds.
@@ -86,19 +69,6 @@ fn feed_forward_agrees_with_libtorch() {
             tch::no_grad(|| feed_forward(&inputs[0], &inputs[1].tr(), &inputs[2], inner(Factors::Float32, 0.0)));
         assert_eq!(ours[0], alone, "the same without gradients");
     }
-}
-
-/// What every prompt's rows find, prompt by prompt.
-fn looked_up(it: &[Tensor], lengths: &[usize], mask: &Tensor, heads: i64) -> Tensor {
-    let lengths: Vec<i64> = lengths.iter().map(|length| *length as i64).collect();
-    let rows = it[0].split_with_sizes(&lengths, 0);
-    let found = rows.iter().enumerate().map(|(prompt, rows)| {
-        let (keys, values) = (it[1].get(prompt as i64), it[2].get(prompt as i64));
-        let scores = normalised(rows).to_kind(keys.kind()).mm(&keys.tr());
-        let scores = scores.to_kind(it[0].kind()).unflatten(-1, [heads, -1]) + mask.get(prompt as i64);
-        rows + scores.softmax(-1, None::<Kind>).flatten(1, 2).to_kind(keys.kind()).mm(&values).to_kind(it[0].kind())
-    });
-    Tensor::cat(&found.collect::<Vec<_>>(), 0)
 }
 
 /// Masks that hide some of the last keys, or the first, of every prompt but one.

@@ -12,7 +12,7 @@ use crate::number::Number;
 use crate::tiles::{Columns, HIGH, Onto, Registers, columns_times, rows_times};
 use std::arch::x86_64::_mm256_add_ps;
 
-/// Room for one head's backward pass.
+/// Room for a sequence's backward pass, head by head.
 #[derive(Default)]
 pub struct Backward {
     keys: Vec<f32>,          // [heads, step, width]

@@ -6,7 +6,7 @@ use crate::floats::Ahead;
 use crate::number::Number;
 use crate::tiles::{Columns, HIGH, Registers, WIDE, rows_times};
 
-/// Room for one sequence's forward pass.
+/// Room for a sequence's forward pass, head by head.
 #[derive(Default)]
 pub struct Forward {
     keys: Vec<f32>,    // [heads, keys and a few, width]

@@ -25,7 +25,7 @@ mod parts;
 #[cfg(target_arch = "x86_64")]
 mod sequence;
 #[cfg(target_arch = "x86_64")]
-pub(crate) mod softmax;
+mod softmax;
 #[cfg(target_arch = "x86_64")]
 mod whole;
 

@@ -4,7 +4,7 @@
 use super::panels::Panels;
 use super::two_products::{Between, Both, TwoProducts};
 use crate::attention::Spans;
-use crate::floats::{numbers_of, numbers_of_new};
+use crate::floats::{numbers_of, numbers_of_new, split, split_mut};
 use crate::lanes::{LANES, load, store, transposed};
 use crate::threads::run;
 use crate::tiles::{HIGH, WIDE};
@@ -121,9 +121,9 @@ impl Looking {
         let mut result = self.states.empty_like();
         let mut kept =
             keeps.then(|| Tensor::empty([self.spans.rows() as i64, hidden as i64], (Kind::Float, Device::Cpu)));
-        let mut keeping = kept.as_mut().map(|kept| self.split_mut(numbers_of_new(kept), hidden).into_iter());
-        let parts = self.split(numbers_of::<f32>(&self.states), width).into_iter();
-        let parts = parts.zip(self.split_mut(numbers_of_new::<f32>(&mut result), width)).zip(&self.prompts);
+        let mut keeping = kept.as_mut().map(|kept| split_mut(numbers_of_new(kept), self.lengths(hidden)).into_iter());
+        let parts = split(numbers_of::<f32>(&self.states), self.lengths(width)).into_iter();
+        let parts = parts.zip(split_mut(numbers_of_new::<f32>(&mut result), self.lengths(width))).zip(&self.prompts);
         let parts = parts.map(|(both, prompt)| (both, prompt, keeping.as_mut().and_then(Iterator::next)));
         let told = (self.sizes, self.epsilon);
         run(parts.collect(), |((states, into), prompt, kept)| {
@@ -139,10 +139,10 @@ impl Looking {
         let (sizes, width) = (self.sizes, self.sizes.width);
         let (of_states, of_keys) = (self.states.empty_like(), keys.empty_like());
         let mut gradients = Gradients { of_states, of_keys, of_values: values.empty_like() };
-        let known = self.split(numbers_of::<f32>(&self.states), width).into_iter();
-        let known = known.zip(self.split(numbers_of::<f32>(kept), sizes.hidden()));
-        let known = known.zip(self.split(numbers_of::<f32>(of_result), width));
-        let known = known.zip(self.split_mut(numbers_of_new::<f32>(&mut gradients.of_states), width));
+        let known = split(numbers_of::<f32>(&self.states), self.lengths(width)).into_iter();
+        let known = known.zip(split(numbers_of::<f32>(kept), self.lengths(sizes.hidden())));
+        let known = known.zip(split(numbers_of::<f32>(of_result), self.lengths(width)));
+        let known = known.zip(split_mut(numbers_of_new::<f32>(&mut gradients.of_states), self.lengths(width)));
         let each = |tensor| numbers_of::<f32>(tensor).chunks_exact(sizes.numbers());
         let memory = each(keys).zip(each(values)).zip(&self.prompts);
         let of_keys = numbers_of_new::<f32>(&mut gradients.of_keys).chunks_exact_mut(sizes.numbers());
@@ -164,15 +164,9 @@ impl Looking {
         gradients
     }
 
-    /// The numbers of each prompt's rows.
-    fn split<'a>(&self, mut numbers: &'a [f32], width: usize) -> Vec<&'a [f32]> {
-        let lengths = (0..self.spans.len()).map(|prompt| self.spans.of(prompt).len() * width);
-        lengths.filter_map(|length| numbers.split_off(..length)).collect()
-    }
-
-    fn split_mut<'a>(&self, mut numbers: &'a mut [f32], width: usize) -> Vec<&'a mut [f32]> {
-        let lengths = (0..self.spans.len()).map(|prompt| self.spans.of(prompt).len() * width);
-        lengths.filter_map(|length| numbers.split_off_mut(..length)).collect()
+    /// Numbers of each prompt's rows.
+    fn lengths(&self, width: usize) -> impl Iterator<Item = usize> {
+        (0..self.spans.len()).map(move |prompt| self.spans.of(prompt).len() * width)
     }
 }
 

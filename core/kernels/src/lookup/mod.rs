@@ -27,7 +27,8 @@ pub fn rows_of(table: &Tensor, places: &Tensor) -> Tensor {
 
 #[cfg(target_arch = "x86_64")]
 fn served(table: &Tensor, places: &Tensor) -> Tensor {
-    let (places, rows, kind) = (places.contiguous(), table.size()[0], table.kind());
+    let (rows, kind) = (table.size()[0], table.kind());
+    let places = passes::whole_numbers(places, rows);
     let result = passes::gather(&table.detach().contiguous(), &places);
     crate::node::attach(&result, &[table], move |of_result| {
         vec![Some(passes::sums(&of_result.contiguous(), &places, rows).to_kind(kind))]

@@ -15,11 +15,10 @@ use tch::{Device, Kind, Tensor};
 const COLUMNS: usize = 32;
 
 /// Rows by their places. // [N, W]
-pub fn gather(table: &Tensor, places: &Tensor) -> Tensor {
-    let places = whole_numbers(places, table.size()[0]);
+pub fn gather(table: &Tensor, places: &[usize]) -> Tensor {
     match table.kind() {
-        Kind::Float => gather_as::<f32>(table, &places),
-        _ => gather_as::<bf16>(table, &places),
+        Kind::Float => gather_as::<f32>(table, places),
+        _ => gather_as::<bf16>(table, places),
     }
 }
 
@@ -37,11 +36,10 @@ fn gather_as<N: Number>(table: &Tensor, places: &[usize]) -> Tensor {
 }
 
 /// Sums of the rows with equal places, of places below `rows`. // [rows, W], float32
-pub fn sums(of_result: &Tensor, places: &Tensor, rows: i64) -> Tensor {
-    let places = whole_numbers(places, rows);
+pub fn sums(of_result: &Tensor, places: &[usize], rows: i64) -> Tensor {
     match of_result.kind() {
-        Kind::Float => sums_as::<f32>(of_result, &places, rows),
-        _ => sums_as::<bf16>(of_result, &places, rows),
+        Kind::Float => sums_as::<f32>(of_result, places, rows),
+        _ => sums_as::<bf16>(of_result, places, rows),
     }
 }
 
@@ -71,7 +69,7 @@ fn add_columns<N: Number>(numbers: &[N], width: usize, places: &[usize], columns
 }
 
 /// Places, each below `rows`.
-fn whole_numbers(places: &Tensor, rows: i64) -> Vec<usize> {
+pub fn whole_numbers(places: &Tensor, rows: i64) -> Vec<usize> {
     let places = Vec::<i64>::try_from(places).unwrap_or_default();
     let within = |place: i64| {
         assert!((0..rows).contains(&place), "place {place} is not among {rows} rows");

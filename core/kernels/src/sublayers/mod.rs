@@ -9,9 +9,11 @@
 //! the same in every run with as many threads.
 
 #[cfg(target_arch = "x86_64")]
-mod rows;
+mod nodes;
 #[cfg(target_arch = "x86_64")]
-mod served;
+mod parts;
+#[cfg(target_arch = "x86_64")]
+mod rows;
 
 use crate::attention::Spans;
 use crate::factors::Factors;
@@ -36,7 +38,7 @@ pub fn feed_forward(states: &Tensor, into: &Tensor, out: &Tensor, inner: Inner) 
     let sizes = (into_size, out.size());
     assert_eq!(sizes, (vec![width, hidden], vec![hidden, width]), "weights of states {width} wide");
     check(states, &[width, hidden], [into, out], inner.factors);
-    served::feed_forward(states, into, out, inner)
+    nodes::feed_forward(states, into, out, inner)
 }
 
 /// What the rows of prompts look at: keys and values that the weights around them are part of.
@@ -73,7 +75,7 @@ pub fn look(states: &Tensor, spans: &Spans, sights: Sights<'_>, epsilon: f64) ->
     }
     let factors = if keys.kind() == Kind::BFloat16 { Factors::Bf16 } else { Factors::Float32 };
     check(states, &[width], [keys, values], factors);
-    served::look(states, spans, sights, factors, epsilon)
+    nodes::look(states, spans, sights, factors, epsilon)
 }
 
 fn check(states: &Tensor, widths: &[i64], others: [&Tensor; 2], factors: Factors) {
@@ -83,7 +85,7 @@ fn check(states: &Tensor, widths: &[i64], others: [&Tensor; 2], factors: Factors
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-mod served {
+mod nodes {
     use super::{Inner, Sights};
     use crate::attention::Spans;
     use crate::factors::Factors;

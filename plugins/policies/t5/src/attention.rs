@@ -28,7 +28,7 @@ pub struct Network {
     /// Whether layers whose factors are multiplied in float32 go through in chunks of rows.
     pub chunked: bool,
     /// Whether each thread takes some rows through a whole sub-layer of libtorch's products.
-    pub by_rows: bool,
+    pub sublayers: bool,
     /// Whether prompts' keys and values may take in the weights around them.
     pub absorbing: bool,
     /// Whether the first layer may look its queries, keys and values up by token.
@@ -88,7 +88,7 @@ impl Network {
 
     /// Whether as many rows of a prompt look at it in products of their own.
     pub fn looks_by_prompt(&self, rows: i64) -> bool {
-        self.by_rows && self.dropout == 0.0 && rows >= WORTH_PRODUCTS
+        self.sublayers && self.dropout == 0.0 && rows >= WORTH_PRODUCTS
     }
 
     /// Whether layers are those of `prorl_kernels`.
@@ -172,7 +172,7 @@ impl Network {
         if self.goes_in_chunks() {
             return layers::feed_forward(states, &block.wi, &block.wo, switches);
         }
-        if self.by_rows {
+        if self.sublayers {
             return sublayers::feed_forward(states, block.wi.tensor(), block.wo.tensor(), switches);
         }
         let inner = self.projected(&self.factor(states), &block.wi); // [N, d_ff]

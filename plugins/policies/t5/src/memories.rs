@@ -159,7 +159,8 @@ fn absorbed(network: &Network, encoded: &Encoded, both: &Tensor, cross: &FusedCr
     let Network { heads, d_kv, d_model, .. } = *network;
     let prompts = encoded.layout.rows;
     let both = encoded.layout.spread(&network.factors.of(both)); // [B, T, 2 * heads * d_kv]
-    let both = both.constant_pad_nd([0, 0, 0, keys - encoded.layout.time]);
+    let missing = keys - encoded.layout.time;
+    let both = if missing > 0 { both.constant_pad_nd([0, 0, 0, missing]) } else { both };
     let parts = both.view([prompts * keys, 2, heads, d_kv]).permute([1, 2, 0, 3]);
     let absorbed = |part: i64, weight: &Tensor| {
         let found = parts.get(part).bmm(&weight.reshape([heads, d_kv, d_model])); // [heads, B * keys, D]

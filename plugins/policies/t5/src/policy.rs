@@ -81,7 +81,7 @@ impl T5Policy {
                 by_token: true,
                 fused: prorl_kernels::attention::serves(device, d_kv),
                 chunked: layers::pay() && layers::serves(device, Factors::Float32, &[d_model, heads * d_kv, d_ff]),
-                by_rows: sublayers::serves(device, &[d_model, d_ff]),
+                sublayers: sublayers::serves(device, &[d_model, d_ff]),
                 dropout: if training { self.parameters.dropout } else { 0.0 },
             },
             weights: &self.weights,

@@ -145,7 +145,7 @@ pub mod tests {
                 let network = &mut call.network;
                 (network.factors, network.absorbing) = (factors, absorbing);
                 network.fused = fused && network.fused;
-                network.by_rows = fused && network.by_rows;
+                network.sublayers = fused && network.sublayers;
             };
             results(&policy, prepare, &batch, &weights, &Query::plain())
         };
@@ -180,7 +180,7 @@ pub mod tests {
             let plain = |call: &mut Call<'_>| {
                 let network = &mut call.network;
                 (network.fused, network.absorbing, network.by_token) = (false, false, false);
-                (network.chunked, network.by_rows) = (false, false);
+                (network.chunked, network.sublayers) = (false, false);
             };
             let (batch, weights) = (batch(group), Tensor::randn([3, group, 4, 4], (Kind::Float, Device::Cpu)));
             let expected = results(&policy, plain, &batch, &weights, &query);

@@ -1,8 +1,9 @@
 //! Softmax of a query's scores, and its gradient.
 #![allow(unsafe_code)]
 
+mod sixteen;
+
 use crate::lanes::{LANES, exponential, largest, load, store, sum};
-use crate::sixteen;
 use crate::tiles::Registers;
 use std::arch::x86_64::{
     __m256, _mm256_add_ps, _mm256_max_ps, _mm256_mul_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_sub_ps,

@@ -2,9 +2,10 @@
 //! are summed together ([`sixteen`]), to the same last bit.
 #![allow(unsafe_code)]
 
+mod sixteen;
+
 use crate::lanes::{LANES, load, store};
 use crate::number::Number;
-use crate::sixteen;
 use std::arch::x86_64::{__m256, _mm256_add_ps, _mm256_fmadd_ps, _mm256_mul_ps, _mm256_set1_ps, _mm256_setzero_ps};
 
 /// Rows of a tile.
