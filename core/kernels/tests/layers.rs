@@ -2,7 +2,7 @@
 
 mod plain;
 
-use plain::{EPSILON, inner, looked_up, normalised, with_gradients};
+use plain::{EPSILON, hold_slopes, inner, looked_up, normalised, with_gradients};
 use prorl_kernels::attention::Spans;
 use prorl_kernels::dropout::dropped_relu;
 use prorl_kernels::factors::Factors;
@@ -195,16 +195,7 @@ fn gradients_with_dropout_are_slopes() {
     let dropped_none =
         layers::feed_forward(&inputs[0], &weights(&inputs[1]), &weights(&inputs[2]), inner(Factors::Float32, 0.0));
     assert!(off(&found[0], &dropped_none) > 0.1, "something is dropped");
-    for (index, gradient) in found[1..].iter().enumerate() {
-        let (step, direction) = (1e-3, gradient / gradient.norm());
-        let moved = |by: f64| {
-            let mut inputs = inputs.each_ref().map(Tensor::detach);
-            inputs[index] = &inputs[index] + &direction * by;
-            (layer(&inputs) * &of_result).sum(Kind::Double).double_value(&[])
-        };
-        let (slope, told) = ((moved(step) - moved(-step)) / (2.0 * step), gradient.norm().double_value(&[]));
-        assert!((slope / told - 1.0).abs() < 0.02, "input {index}: {slope} beside {told}");
-    }
+    hold_slopes(layer, &inputs, &of_result, &found[1..]);
 }
 
 /// Means over many draws are what comes out without dropout.

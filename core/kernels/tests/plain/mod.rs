@@ -38,3 +38,22 @@ pub fn with_gradients(function: impl Fn(&[Tensor]) -> Tensor, inputs: &[Tensor],
     let gradients = Tensor::run_backward(&[loss], &inputs, false, false);
     std::iter::once(result.detach()).chain(gradients).collect()
 }
+
+/// Holds gradients to the slopes of a function that draws the same in every call, each along its own direction.
+pub fn hold_slopes(
+    function: impl Fn(&[Tensor]) -> Tensor,
+    inputs: &[Tensor],
+    of_result: &Tensor,
+    gradients: &[Tensor],
+) {
+    for (index, gradient) in gradients.iter().enumerate() {
+        let (step, direction) = (1e-3, gradient / gradient.norm());
+        let moved = |by: f64| {
+            let mut inputs: Vec<Tensor> = inputs.iter().map(Tensor::detach).collect();
+            inputs[index] = &inputs[index] + &direction * by;
+            (function(&inputs) * of_result).sum(Kind::Double).double_value(&[])
+        };
+        let (slope, told) = ((moved(step) - moved(-step)) / (2.0 * step), gradient.norm().double_value(&[]));
+        assert!((slope / told - 1.0).abs() < 0.02, "input {index}: {slope} beside {told}");
+    }
+}
