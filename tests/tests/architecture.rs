@@ -87,6 +87,8 @@ fn unsafe_is_written_in_the_named_places_only() {
         "host/src/plugins/library.rs",
         "host/distributed/src/calls.rs",
         "core/kernels/src/floats.rs",
+        "core/kernels/src/matrices/mod.rs",
+        "core/kernels/src/matrices/layout.rs",
         "core/kernels/src/node.rs",
         "core/kernels/src/threads.rs",
         "core/kernels/src/tiles/mod.rs",

@@ -23,6 +23,8 @@ mod floats;
 #[cfg(target_arch = "x86_64")]
 mod lanes;
 #[cfg(target_arch = "x86_64")]
+mod matrices;
+#[cfg(target_arch = "x86_64")]
 mod node;
 #[cfg(target_arch = "x86_64")]
 mod number;

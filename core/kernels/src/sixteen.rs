@@ -6,10 +6,10 @@
 use crate::lanes::{self, LANES, LN_2, SERIES};
 use crate::number::{Form, Number};
 use std::arch::x86_64::{
-    __m512, _CMP_GT_OQ, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _mm256_castpd_ps, _mm512_castps_pd,
-    _mm512_castps512_ps256, _mm512_cmp_ps_mask, _mm512_extractf64x4_pd, _mm512_fmadd_ps, _mm512_fnmadd_ps,
-    _mm512_maskz_scalef_ps, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_roundscale_ps, _mm512_set1_ps,
-    _mm512_setzero_ps,
+    __m512, _CMP_GT_OQ, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _mm256_castpd_ps, _mm512_add_ps,
+    _mm512_castps_pd, _mm512_castps512_ps256, _mm512_cmp_ps_mask, _mm512_extractf64x4_pd, _mm512_fmadd_ps,
+    _mm512_fnmadd_ps, _mm512_maskz_scalef_ps, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_roundscale_ps,
+    _mm512_set1_ps, _mm512_setzero_ps, _mm512_shuffle_f32x4, _mm512_shuffle_ps, _mm512_unpackhi_ps, _mm512_unpacklo_ps,
 };
 
 /// Numbers in a register.
@@ -60,4 +60,42 @@ pub fn exponential(x: __m512) -> __m512 {
         series = _mm512_fmadd_ps(series, rest, _mm512_set1_ps(*reciprocal));
     }
     _mm512_maskz_scalef_ps(seen, series, n)
+}
+
+/// Sixteen rows of sixteen numbers, turned.
+#[inline]
+#[target_feature(enable = "avx2,fma,avx512f")]
+pub fn transposed(rows: [__m512; WIDE]) -> [__m512; WIDE] {
+    // Of four rows each: number by number, then pair by pair, so that each has columns 4 q + c of its rows, q from 0 to 3.
+    let mut fours = [[_mm512_setzero_ps(); 4]; 4];
+    for (fours, rows) in fours.iter_mut().zip(rows.chunks_exact(4)) {
+        let (low, high) = (_mm512_unpacklo_ps(rows[0], rows[1]), _mm512_unpackhi_ps(rows[0], rows[1]));
+        let (next_low, next_high) = (_mm512_unpacklo_ps(rows[2], rows[3]), _mm512_unpackhi_ps(rows[2], rows[3]));
+        *fours = [
+            _mm512_shuffle_ps::<0x44>(low, next_low),
+            _mm512_shuffle_ps::<0xee>(low, next_low),
+            _mm512_shuffle_ps::<0x44>(high, next_high),
+            _mm512_shuffle_ps::<0xee>(high, next_high),
+        ];
+    }
+    let mut turned = [_mm512_setzero_ps(); WIDE];
+    for column in 0..4 {
+        let [a, b, c, d] = [fours[0][column], fours[1][column], fours[2][column], fours[3][column]];
+        let (even, odd) = (_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0xdd>(a, b));
+        let (next_even, next_odd) = (_mm512_shuffle_f32x4::<0x88>(c, d), _mm512_shuffle_f32x4::<0xdd>(c, d));
+        turned[column] = _mm512_shuffle_f32x4::<0x88>(even, next_even);
+        turned[4 + column] = _mm512_shuffle_f32x4::<0x88>(odd, next_odd);
+        turned[8 + column] = _mm512_shuffle_f32x4::<0xdd>(even, next_even);
+        turned[12 + column] = _mm512_shuffle_f32x4::<0xdd>(odd, next_odd);
+    }
+    turned
+}
+
+/// Adds numbers to as many others, whole vectors.
+#[inline]
+#[target_feature(enable = "avx2,fma,avx512f")]
+pub fn add_to(sums: &mut [f32], numbers: &[f32]) {
+    for (sums, numbers) in sums.chunks_exact_mut(WIDE).zip(numbers.chunks_exact(WIDE)) {
+        store(sums, _mm512_add_ps(load(sums), load(numbers)));
+    }
 }

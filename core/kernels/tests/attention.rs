@@ -1,7 +1,7 @@
 //! Results and gradients beside those of libtorch's own products.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use prorl_kernels::attention::{Attention, Spans, serves};
+use prorl_kernels::attention::{Attention, Spans, rounds_probabilities, serves};
 use prorl_kernels::factors::Factors;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tch::{Device, Kind, Tensor};
@@ -161,34 +161,69 @@ fn some_positions_find_what_they_find_among_all() {
 }
 
 /// Of bf16 factors, what is found and the gradients are those of the same numbers in float32, rounded; and kept in float32,
-/// they are the same numbers.
+/// they are the same numbers. Where probabilities are rounded, too, they are off by that.
 #[test]
 fn factors_of_fewer_bits_are_read_as_they_are() {
     let Some(_alone) = generator(7) else { return };
     let (spans, to) = (Spans::packed(&[30, 1, 13, 0, 70]), Spans::packed(&[20, 41, 13, 5, 9]));
-    let (heads, inner) = (2, 64);
-    let bias = leaf(&[heads, 70, 41]);
-    let leaves = [leaf(&[spans.rows() as i64, inner]), leaf(&[to.rows() as i64, 2 * inner])];
-    let rounded = leaves.each_ref().map(|leaf| leaf.to_kind(Kind::BFloat16));
-    let seed = Tensor::randn([spans.rows() as i64, inner], (Kind::BFloat16, Device::Cpu));
-    let run = |factors: Factors, causal: bool| {
-        let attention = Attention { heads, bias: Some(&bias), causal, factors, dropout: 0.0 };
-        let kind = factors.kind();
-        let from = if factors == Factors::Rounded { &leaves } else { &rounded };
-        let [queries, others] = from.each_ref().map(|factor| factor.to_kind(kind));
-        let found = attention.across(&queries, &spans, &others, &to);
-        assert_eq!(found.kind(), kind);
-        let inputs = [&leaves[0], &leaves[1], &bias];
-        let loss = (&found * seed.to_kind(kind)).sum(Kind::Float);
-        let gradients = Tensor::run_backward(&[loss], &inputs, true, false);
-        [found.to_kind(Kind::Float)].into_iter().chain(gradients).collect::<Vec<_>>()
-    };
-    for causal in [true, false] {
-        let [ours, theirs, in_float32] = [Factors::Bf16, Factors::Float32, Factors::Rounded].map(|it| run(it, causal));
-        assert_eq!(ours, in_float32);
-        assert_eq!(ours[0], theirs[0].to_kind(Kind::BFloat16).to_kind(Kind::Float));
-        for (ours, theirs) in ours[1..].iter().zip(&theirs[1..]) {
-            assert!(off(ours, theirs) < 0.01, "off by {}", off(ours, theirs));
+    for (causal, width) in [(true, 32), (false, 32), (true, 64), (false, 96), (true, 48)] {
+        let (heads, inner) = (2, 2 * width);
+        let bias = leaf(&[heads, 70, 41]);
+        let leaves = [leaf(&[spans.rows() as i64, inner]), leaf(&[to.rows() as i64, 2 * inner])];
+        let rounded = leaves.each_ref().map(|leaf| leaf.to_kind(Kind::BFloat16));
+        let seed = Tensor::randn([spans.rows() as i64, inner], (Kind::BFloat16, Device::Cpu));
+        let run = |factors: Factors| {
+            let attention = Attention { heads, bias: Some(&bias), causal, factors, dropout: 0.0 };
+            let kind = factors.kind();
+            let from = if factors == Factors::Rounded { &leaves } else { &rounded };
+            let [queries, others] = from.each_ref().map(|factor| factor.to_kind(kind));
+            let found = attention.across(&queries, &spans, &others, &to);
+            assert_eq!(found.kind(), kind);
+            let inputs = [&leaves[0], &leaves[1], &bias];
+            let loss = (&found * seed.to_kind(kind)).sum(Kind::Float);
+            let gradients = Tensor::run_backward(&[loss], &inputs, true, false);
+            [found.to_kind(Kind::Float)].into_iter().chain(gradients).collect::<Vec<_>>()
+        };
+        let [ours, theirs, in_float32] = [Factors::Bf16, Factors::Float32, Factors::Rounded].map(run);
+        if rounds_probabilities(Factors::Bf16, width) {
+            eprintln!("probabilities of heads {width} wide are rounded");
+        } else {
+            assert_eq!(ours, in_float32);
+        }
+        assert_eq!(in_float32[0], theirs[0].to_kind(Kind::BFloat16).to_kind(Kind::Float));
+        for (number, (ours, theirs)) in ours.iter().zip(&theirs).enumerate() {
+            assert!(off(ours, theirs) < 0.01, "{number} of heads {width} wide is off by {}", off(ours, theirs));
+        }
+    }
+}
+
+/// Sequences of all lengths, alone and after a row that they share, in bf16 beside the same numbers in float32.
+#[test]
+fn sequences_of_all_lengths_are_near_in_bf16() {
+    let Some(_alone) = generator(10) else { return };
+    let lengths: Vec<usize> = (1..140).step_by(3).collect();
+    let (shared, _, _) = sharing(3, &[12, 1, 0, 70, 30, 40]);
+    for (spans, causal) in [(Spans::packed(&lengths), true), (Spans::packed(&lengths), false), (shared, true)] {
+        let (heads, inner) = (2, 128);
+        let longest = spans.longest() as i64;
+        let joined = leaf(&[spans.rows() as i64, 3 * inner]);
+        let bias = leaf(&[heads, longest, longest]);
+        let seed = Tensor::randn([spans.rows() as i64, inner], FLOAT);
+        let [ours, theirs] = [Factors::Bf16, Factors::Rounded].map(|factors| {
+            let attention = Attention { heads, bias: Some(&bias), causal, factors, dropout: 0.0 };
+            let found = attention.within(&joined.to_kind(factors.kind()), &spans).to_kind(Kind::Float);
+            let loss = (&found * &seed).sum(Kind::Float);
+            std::iter::once(found)
+                .chain(Tensor::run_backward(&[loss], &[&joined, &bias], false, false))
+                .collect::<Vec<_>>()
+        });
+        for (number, (ours, theirs)) in ours.iter().zip(&theirs).enumerate() {
+            // Row by row, so that a short sequence counts beside a long one.
+            let (ours, theirs) = (ours.flatten(1, -1), theirs.flatten(1, -1));
+            let largest =
+                theirs.abs().amax([1].as_slice(), false).clamp_min(0.1 * theirs.abs().max().double_value(&[]));
+            let off = ((ours - theirs).abs().amax([1].as_slice(), false) / largest).max().double_value(&[]);
+            assert!(off < 0.05, "a row of {number} is off by {off}");
         }
     }
 }
@@ -235,6 +270,43 @@ fn dropout_keeps_the_mean_and_is_drawn_again_backwards() {
     let spread = found.var(false).double_value(&[]);
     let expected = 0.3 / 0.7 / 33.0;
     assert!((spread / expected - 1.0).abs() < 0.1, "{spread} for {expected}");
+}
+
+/// Values that tell a key each make what is found the probabilities that were kept; from these follow the gradients.
+#[test]
+fn gradients_with_dropout_are_those_of_what_was_kept() {
+    let Some(_alone) = generator(11) else { return };
+    let (width, share, lengths) = (64, 0.3, [41usize, 64, 7]);
+    let spans = Spans::packed(&lengths);
+    let ones = Tensor::eye(width, FLOAT);
+    let values = Tensor::cat(&lengths.map(|length| ones.narrow(0, 0, length as i64)), 0);
+    let seed = Tensor::randn(values.size(), FLOAT);
+    for (factors, bound) in [(Factors::Float32, 1e-5), (Factors::Bf16, 0.02)] {
+        // Of bf16's numbers, so that both sides begin with the same.
+        let joined =
+            Tensor::cat(&[Tensor::randn([spans.rows() as i64, 2 * width], FLOAT) * 0.5, values.shallow_clone()], 1);
+        let joined = joined.to_kind(Kind::BFloat16).to_kind(Kind::Float).set_requires_grad(true);
+        let attention = Attention { heads: 1, bias: None, causal: true, factors, dropout: share };
+        let found = attention.within(&joined.to_kind(factors.kind()), &spans).to_kind(Kind::Double);
+        let kept = found.not_equal(0.0);
+        let ours = Tensor::run_backward(&[(&found * &seed).sum(Kind::Double)], &[&joined], false, false).remove(0);
+        let theirs = (0..spans.len()).map(|sequence| {
+            let (first, length) = (spans.of(sequence).start as i64, spans.of(sequence).len() as i64);
+            let part =
+                |column: i64| joined.narrow(0, first, length).narrow(1, column * width, width).to_kind(Kind::Double);
+            let ahead = Tensor::ones([length, length], (Kind::Bool, Device::Cpu)).triu(1);
+            let weights = part(0).mm(&part(1).tr()).masked_fill(&ahead, f64::NEG_INFINITY).softmax(-1, Kind::Double);
+            let kept = kept.narrow(0, first, length).narrow(1, 0, length).to_kind(Kind::Double) / (1.0 - share);
+            (weights * kept).mm(&part(2))
+        });
+        let theirs = Tensor::cat(&theirs.collect::<Vec<_>>(), 0);
+        assert!(off(&found, &theirs) < bound, "off by {}", off(&found, &theirs));
+        let theirs = Tensor::run_backward(&[(theirs * &seed).sum(Kind::Double)], &[&joined], false, false).remove(0);
+        assert!(off(&ours, &theirs) < bound, "gradients are off by {}", off(&ours, &theirs));
+        let of_seen = lengths.iter().map(|length| length * (length + 1) / 2).sum::<usize>() as f64;
+        let kept = kept.sum(Kind::Double).double_value(&[]) / of_seen;
+        assert!((kept - (1.0 - share)).abs() < 0.03, "{kept} are kept");
+    }
 }
 
 #[test]

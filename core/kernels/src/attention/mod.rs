@@ -6,7 +6,8 @@
 //! queries only, and what the backward pass keeps is two numbers a query and head.
 //!
 //! The numbers are those of `softmax(q kᵀ + bias) v` up to the rounding of float32; factors of fewer bits, and what is found,
-//! are rounded, and all between them is float32.
+//! are rounded, and all between them is float32. So it is, too, in a processor's registers of matrices (AMX), which multiply
+//! such factors, but for probabilities and gradients of scores, which become factors there.
 
 mod spans;
 
@@ -18,6 +19,8 @@ mod call;
 mod few;
 #[cfg(target_arch = "x86_64")]
 mod forward;
+#[cfg(target_arch = "x86_64")]
+mod matrices;
 #[cfg(target_arch = "x86_64")]
 mod output;
 #[cfg(target_arch = "x86_64")]
@@ -53,6 +56,15 @@ pub struct Attention<'a> {
 /// Whether attention is served: on a processor with AVX2 and FMA, for heads of a multiple of 16 numbers.
 pub fn serves(device: Device, width: i64) -> bool {
     device == Device::Cpu && width % 16 == 0 && crate::processor_serves()
+}
+
+/// Whether probabilities are rounded to bf16 where they mix values, and gradients of scores where they are multiplied: in a
+/// processor's registers of matrices, for factors of bf16 in heads of a multiple of 32 numbers.
+pub fn rounds_probabilities(factors: Factors, width: i64) -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return factors == Factors::Bf16 && crate::matrices::serve(width as usize);
+    #[cfg(not(target_arch = "x86_64"))]
+    false
 }
 
 impl Attention<'_> {

@@ -4,6 +4,7 @@
 use super::backward::{self, Backward, Known};
 use super::few::{self, FEW};
 use super::forward::{self, Forward};
+use super::matrices;
 use super::output::Output;
 use super::parts::{parts, split};
 use super::sequence::Sequence;
@@ -11,6 +12,7 @@ use super::spans::Spans;
 use crate::dropping::Dropping;
 use crate::factors::Factors;
 use crate::floats::{Ahead, Part, Rows, numbers_of_new};
+use crate::matrices::{self as registers, Matrices};
 use crate::number::{Number, with_numbers};
 use crate::threads::run;
 use crate::tiles::{Eight, HIGH, Registers, Sixteen, registers_of_sixteen};
@@ -189,9 +191,9 @@ impl<'a, N: Number> View<'a, N> {
     }
 
     /// What the sequence after this one reads, in as many steps as this one's passes make.
-    fn ahead(&self, sequence: usize, results: [Option<Rows<'a, N>>; 2]) -> Ahead<'a, N> {
+    fn ahead(&self, sequence: usize, results: [Option<Rows<'a, N>>; 2], high: usize) -> Ahead<'a, N> {
         let Plan { from, to, heads, joined, .. } = self.plan;
-        let steps = heads * from.of(sequence).len().div_ceil(HIGH);
+        let steps = heads * from.of(sequence).len().div_ceil(high);
         if sequence + 1 >= from.len() {
             return Ahead::of([&[]; 4], steps);
         }
@@ -204,14 +206,20 @@ impl<'a, N: Number> View<'a, N> {
     #[target_feature(enable = "avx2,fma")]
     fn forward_part<R: Registers>(&self, sequences: Range<usize>, found: Part<'_, N>, normalisers: &mut [f32]) {
         let Plan { heads, width, from, .. } = self.plan;
-        let mut room = Forward::default();
+        let matrices = Matrices::of::<N>(*width);
+        let high = if matrices.is_some() { registers::HIGH } else { HIGH };
+        let (mut room, mut room_of_matrices) = (Forward::default(), matrices::Forward::default());
         for index in sequences.filter(|&it| !self.plan.skips(it)) {
             let row = from.of(index).start - found.first;
             let found = &mut found.numbers[row * heads * width..];
-            let mut ahead = self.ahead(index, [None, None]);
+            let mut ahead = self.ahead(index, [None, None], high);
             let (sequence, normalisers) = (self.sequence(index), &mut normalisers[row * heads * 2..]);
             if sequence.queries.count <= FEW && sequence.decisions.is_empty() {
                 few::pass(&sequence, &mut room.scores, found, normalisers);
+            } else if let Some(matrices) = &matrices {
+                let room = &mut room_of_matrices;
+                // SAFETY: the processor has what is asked of one that has matrices.
+                unsafe { matrices::forward(matrices, sequence, room, &mut ahead, found, normalisers) };
             } else {
                 forward::pass::<N, R>(sequence, &mut room, &mut ahead, found, normalisers);
             }
@@ -231,7 +239,9 @@ impl<'a, N: Number> View<'a, N> {
             self.bias.filter(|_| wants_bias).map_or_else(Vec::new, |bias| vec![0.0; bias.numbers().len()]);
         let strides = [self.queries.width(), self.others.width()];
         let mut output = Output::new(self.plan, of_queries, of_others, strides);
-        let mut room = Backward::default();
+        let matrices = Matrices::of::<N>(*width);
+        let high = if matrices.is_some() { registers::HIGH } else { HIGH };
+        let (mut room, mut room_of_matrices) = (Backward::default(), matrices::Backward::default());
         for index in sequences.filter(|&it| !self.plan.skips(it)) {
             let queries = from.of(index);
             let known = Known {
@@ -239,9 +249,16 @@ impl<'a, N: Number> View<'a, N> {
                 of_found: of_found.block(queries.start, queries.len(), 0, heads * width),
                 normalisers: normalisers.from(queries.start),
             };
-            let mut ahead = self.ahead(index, [Some(found), Some(of_found)]);
+            let mut ahead = self.ahead(index, [Some(found), Some(of_found)], high);
             output.go_on(index);
-            backward::pass::<N, R>(self.sequence(index), &known, &mut room, &mut ahead, &mut output, &mut of_bias);
+            let (sequence, ahead) = (self.sequence(index), &mut ahead);
+            if let Some(matrices) = &matrices {
+                let room = &mut room_of_matrices;
+                // SAFETY: as above.
+                unsafe { matrices::backward(matrices, sequence, &known, room, ahead, &mut output, &mut of_bias) };
+            } else {
+                backward::pass::<N, R>(sequence, &known, &mut room, ahead, &mut output, &mut of_bias);
+            }
         }
         output.end();
         of_bias
