@@ -91,6 +91,7 @@ fn unsafe_is_written_in_the_named_places_only() {
         "core/kernels/src/matrices/layout.rs",
         "core/kernels/src/node.rs",
         "core/kernels/src/threads.rs",
+        "core/kernels/src/registers.rs",
         "core/kernels/src/tiles/mod.rs",
         "core/kernels/src/norm/passes.rs",
         "core/kernels/src/dropout/passes.rs",

@@ -3,6 +3,7 @@
 
 use crate::lanes::{LANES, load, store};
 use crate::number::Number;
+use crate::registers::in_registers;
 use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch, _mm256_add_ps};
 use std::ops::Range;
 use tch::{Device, Tensor};
@@ -107,7 +108,7 @@ impl<'a, N: Number> Block<'a, N> {
     }
 
     /// One row.
-    #[inline]
+    #[inline(always)]
     pub fn row(&self, index: usize) -> &'a [N] {
         match self.before {
             None => &self.numbers[index * self.stride..][..self.width],
@@ -177,6 +178,16 @@ pub fn numbers_of_new<N: Number>(tensor: &mut Tensor) -> &mut [N] {
     unsafe { std::slice::from_raw_parts_mut(tensor.data_ptr().cast::<N>(), tensor.numel()) }
 }
 
+in_registers! {
+    /// Numbers in another kind.
+    if numbers.len().is_multiple_of(16);
+    pub fn narrow<N: Number>(numbers: &[f32], into: &mut [N]) {
+        for (numbers, into) in numbers.chunks_exact(LANES).zip(into.chunks_exact_mut(LANES)) {
+            store(into, load(numbers));
+        }
+    }
+}
+
 /// The rows of a part: the first one's number, and all numbers.
 pub struct Part<'a, N> {
     /// Number of the first row.
@@ -191,10 +202,7 @@ impl<N: Number> Part<'_, N> {
     pub fn put(&mut self, numbers: &[f32], span: Range<usize>, column: usize, stride: usize, width: usize) {
         for (row, numbers) in span.zip(numbers.chunks_exact(width)) {
             let into = &mut self.numbers[(row - self.first) * stride + column..][..width];
-            numbers
-                .chunks_exact(LANES)
-                .zip(into.chunks_exact_mut(LANES))
-                .for_each(|(from, into)| store(into, load(from)));
+            narrow(numbers, into);
         }
     }
 

@@ -10,12 +10,15 @@ use std::arch::x86_64::{
     _mm256_castsi256_si128, _mm256_cmp_ps, _mm256_cvtepu16_epi32, _mm256_cvtps_epi32, _mm256_cvtss_f32,
     _mm256_fmadd_ps, _mm256_fnmadd_ps, _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps, _mm256_or_si256,
     _mm256_packus_epi32, _mm256_permute2f128_ps, _mm256_permute4x64_epi64, _mm256_round_ps, _mm256_set1_epi32,
-    _mm256_set1_ps, _mm256_setzero_ps, _mm256_shuffle_ps, _mm256_slli_epi32, _mm256_srli_epi32, _mm256_unpackhi_ps,
-    _mm256_unpacklo_ps,
+    _mm256_set1_ps, _mm256_setzero_ps, _mm256_shuffle_ps, _mm256_slli_epi32, _mm256_srli_epi32, _mm256_sub_ps,
+    _mm256_unpackhi_ps, _mm256_unpacklo_ps,
 };
 
 /// Numbers in a register.
 pub const LANES: usize = 8;
+
+/// A register.
+pub type Lanes = __m256;
 
 /// The next `LANES` numbers.
 #[inline]
@@ -147,4 +150,53 @@ pub fn dot<L: Number, R: Number>(left: &[L], right: &[R]) -> f32 {
         sums = _mm256_fmadd_ps(load(left), load(right), sums);
     }
     sum(sums)
+}
+
+/// A number in every lane.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+pub fn all(number: f32) -> Lanes {
+    _mm256_set1_ps(number)
+}
+
+/// `a + b`.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+pub fn add(a: Lanes, b: Lanes) -> Lanes {
+    _mm256_add_ps(a, b)
+}
+
+/// `a - b`.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+pub fn subtract(a: Lanes, b: Lanes) -> Lanes {
+    _mm256_sub_ps(a, b)
+}
+
+/// `a b`.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+pub fn multiply(a: Lanes, b: Lanes) -> Lanes {
+    _mm256_mul_ps(a, b)
+}
+
+/// `a b + c`, rounded once.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+pub fn multiply_add(a: Lanes, b: Lanes, c: Lanes) -> Lanes {
+    _mm256_fmadd_ps(a, b, c)
+}
+
+/// The larger of each two; the second where one is not a number.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+pub fn larger(a: Lanes, b: Lanes) -> Lanes {
+    _mm256_max_ps(a, b)
+}
+
+/// Numbers where others are above 0, and 0 elsewhere.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+pub fn where_positive(others: Lanes, numbers: Lanes) -> Lanes {
+    _mm256_and_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(others, _mm256_setzero_ps()), numbers)
 }

@@ -29,6 +29,8 @@ mod node;
 #[cfg(target_arch = "x86_64")]
 mod number;
 #[cfg(target_arch = "x86_64")]
+mod registers;
+#[cfg(target_arch = "x86_64")]
 mod sixteen;
 #[cfg(target_arch = "x86_64")]
 mod threads;

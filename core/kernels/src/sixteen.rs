@@ -1,46 +1,138 @@
 //! Sixteen numbers at a time, as `lanes` has eight.
 //!
-//! All functions here, in `tiles::sixteen` and in `attention::softmax::sixteen` are compiled for AVX-512; those who call
-//! them have asked [`registers_of_sixteen`](crate::tiles::registers_of_sixteen).
+//! All functions here, and those that call them, are compiled for AVX-512; whoever goes from code that is not to these has
+//! asked [`registers_of_sixteen`](crate::registers::registers_of_sixteen), or has [`Matrices`](crate::matrices::Matrices).
 
-use crate::lanes::{self, LANES, LN_2, SERIES};
+use crate::lanes::{LN_2, SERIES};
 use crate::number::{Form, Number};
 use std::arch::x86_64::{
-    __m512, _CMP_GT_OQ, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _mm256_castpd_ps, _mm512_add_ps,
-    _mm512_castps_pd, _mm512_castps512_ps256, _mm512_cmp_ps_mask, _mm512_extractf64x4_pd, _mm512_fmadd_ps,
-    _mm512_fnmadd_ps, _mm512_maskz_scalef_ps, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_roundscale_ps,
-    _mm512_set1_ps, _mm512_setzero_ps, _mm512_shuffle_f32x4, _mm512_shuffle_ps, _mm512_unpackhi_ps, _mm512_unpacklo_ps,
+    __m512, _CMP_GT_OQ, _CMP_UNORD_Q, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _mm512_add_epi32, _mm512_add_ps,
+    _mm512_and_si512, _mm512_castps_si512, _mm512_castsi512_ps, _mm512_cmp_ps_mask, _mm512_cvtepi32_epi16,
+    _mm512_cvtepu16_epi32, _mm512_fmadd_ps, _mm512_fnmadd_ps, _mm512_mask_or_epi32, _mm512_maskz_mov_ps,
+    _mm512_maskz_scalef_ps, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_reduce_add_ps, _mm512_reduce_max_ps,
+    _mm512_roundscale_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_shuffle_f32x4,
+    _mm512_shuffle_ps, _mm512_slli_epi32, _mm512_srli_epi32, _mm512_sub_ps, _mm512_unpackhi_ps, _mm512_unpacklo_ps,
 };
 
 /// Numbers in a register.
-const WIDE: usize = 2 * LANES;
+pub const LANES: usize = 16;
+
+/// A register.
+pub type Lanes = __m512;
 
 /// The next sixteen numbers.
 #[inline]
 #[target_feature(enable = "avx2,fma,avx512f")]
-pub fn load(numbers: &[f32]) -> __m512 {
-    let mut lanes = [0.0; WIDE];
-    lanes.copy_from_slice(&numbers[..WIDE]);
-    bytemuck::cast(lanes)
-}
-
-/// Writes the next sixteen.
-#[inline]
-#[target_feature(enable = "avx2,fma,avx512f")]
-pub fn store(numbers: &mut [f32], lanes: __m512) {
-    numbers[..WIDE].copy_from_slice(&bytemuck::cast::<_, [f32; WIDE]>(lanes));
-}
-
-/// The same for any kind of numbers.
-#[inline]
-#[target_feature(enable = "avx2,fma,avx512f")]
-pub fn put<N: Number>(numbers: &mut [N], lanes: __m512) {
-    if let Form::Float32 = N::FORM {
-        return store(bytemuck::cast_slice_mut(numbers), lanes);
+pub fn load<N: Number>(numbers: &[N]) -> Lanes {
+    let mut lanes = [N::zeroed(); LANES];
+    lanes.copy_from_slice(&numbers[..LANES]);
+    match N::FORM {
+        Form::Float32 => bytemuck::cast(lanes),
+        Form::Bf16 => _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(bytemuck::cast(lanes)))),
+        Form::Rounded => as_bf16(bytemuck::cast(lanes)),
     }
-    lanes::store(numbers, _mm512_castps512_ps256(lanes));
-    let second = _mm512_extractf64x4_pd::<1>(_mm512_castps_pd(lanes));
-    lanes::store(&mut numbers[LANES..], _mm256_castpd_ps(second));
+}
+
+/// Writes the next sixteen numbers, as [`lanes::store`](crate::lanes::store).
+#[inline]
+#[target_feature(enable = "avx2,fma,avx512f")]
+pub fn store<N: Number>(numbers: &mut [N], lanes: Lanes) {
+    let lanes: [N; LANES] = match N::FORM {
+        Form::Float32 => bytemuck::cast(lanes),
+        Form::Bf16 => {
+            let halves = _mm512_srli_epi32::<16>(_mm512_castps_si512(as_bf16(lanes)));
+            bytemuck::cast(_mm512_cvtepi32_epi16(halves))
+        }
+        Form::Rounded => bytemuck::cast(as_bf16(lanes)),
+    };
+    numbers[..LANES].copy_from_slice(&lanes);
+}
+
+/// The nearest numbers of bf16.
+#[inline]
+#[target_feature(enable = "avx2,fma,avx512f")]
+fn as_bf16(lanes: Lanes) -> Lanes {
+    let bits = _mm512_castps_si512(lanes);
+    let last = _mm512_and_si512(_mm512_srli_epi32::<16>(bits), _mm512_set1_epi32(1));
+    let rounded = _mm512_add_epi32(bits, _mm512_add_epi32(last, _mm512_set1_epi32(0x7fff)));
+    // What is no number must not round to one.
+    let no_number = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(lanes, lanes);
+    let chosen = _mm512_mask_or_epi32(rounded, no_number, bits, _mm512_set1_epi32(0x40_0000));
+    _mm512_castsi512_ps(_mm512_and_si512(chosen, _mm512_set1_epi32(!0xffff)))
+}
+
+/// Sum of the lanes.
+#[inline]
+#[target_feature(enable = "avx2,fma,avx512f")]
+pub fn sum(lanes: Lanes) -> f32 {
+    _mm512_reduce_add_ps(lanes)
+}
+
+/// Largest of the lanes.
+#[inline]
+#[target_feature(enable = "avx2,fma,avx512f")]
+pub fn largest(lanes: Lanes) -> f32 {
+    _mm512_reduce_max_ps(lanes)
+}
+
+/// `Σ left · right`.
+#[inline]
+#[target_feature(enable = "avx2,fma,avx512f")]
+pub fn dot<L: Number, R: Number>(left: &[L], right: &[R]) -> f32 {
+    let mut sums = _mm512_setzero_ps();
+    for (left, right) in left.chunks_exact(LANES).zip(right.chunks_exact(LANES)) {
+        sums = _mm512_fmadd_ps(load(left), load(right), sums);
+    }
+    sum(sums)
+}
+
+/// A number in every lane.
+#[inline]
+#[target_feature(enable = "avx2,fma,avx512f")]
+pub fn all(number: f32) -> Lanes {
+    _mm512_set1_ps(number)
+}
+
+/// `a + b`.
+#[inline]
+#[target_feature(enable = "avx2,fma,avx512f")]
+pub fn add(a: Lanes, b: Lanes) -> Lanes {
+    _mm512_add_ps(a, b)
+}
+
+/// `a - b`.
+#[inline]
+#[target_feature(enable = "avx2,fma,avx512f")]
+pub fn subtract(a: Lanes, b: Lanes) -> Lanes {
+    _mm512_sub_ps(a, b)
+}
+
+/// `a b`.
+#[inline]
+#[target_feature(enable = "avx2,fma,avx512f")]
+pub fn multiply(a: Lanes, b: Lanes) -> Lanes {
+    _mm512_mul_ps(a, b)
+}
+
+/// `a b + c`, rounded once.
+#[inline]
+#[target_feature(enable = "avx2,fma,avx512f")]
+pub fn multiply_add(a: Lanes, b: Lanes, c: Lanes) -> Lanes {
+    _mm512_fmadd_ps(a, b, c)
+}
+
+/// The larger of each two; the second where one is not a number.
+#[inline]
+#[target_feature(enable = "avx2,fma,avx512f")]
+pub fn larger(a: Lanes, b: Lanes) -> Lanes {
+    _mm512_max_ps(a, b)
+}
+
+/// Numbers where others are above 0, and 0 elsewhere.
+#[inline]
+#[target_feature(enable = "avx2,fma,avx512f")]
+pub fn where_positive(others: Lanes, numbers: Lanes) -> Lanes {
+    _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(others, _mm512_setzero_ps()), numbers)
 }
 
 /// As [`lanes::exponential`](crate::lanes::exponential).
@@ -65,7 +157,7 @@ pub fn exponential(x: __m512) -> __m512 {
 /// Sixteen rows of sixteen numbers, turned.
 #[inline]
 #[target_feature(enable = "avx2,fma,avx512f")]
-pub fn transposed(rows: [__m512; WIDE]) -> [__m512; WIDE] {
+pub fn transposed(rows: [__m512; LANES]) -> [__m512; LANES] {
     // Of four rows each: number by number, then pair by pair, so that each has columns 4 q + c of its rows, q from 0 to 3.
     let mut fours = [[_mm512_setzero_ps(); 4]; 4];
     for (fours, rows) in fours.iter_mut().zip(rows.chunks_exact(4)) {
@@ -78,7 +170,7 @@ pub fn transposed(rows: [__m512; WIDE]) -> [__m512; WIDE] {
             _mm512_shuffle_ps::<0xee>(high, next_high),
         ];
     }
-    let mut turned = [_mm512_setzero_ps(); WIDE];
+    let mut turned = [_mm512_setzero_ps(); LANES];
     for column in 0..4 {
         let [a, b, c, d] = [fours[0][column], fours[1][column], fours[2][column], fours[3][column]];
         let (even, odd) = (_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0xdd>(a, b));
@@ -95,7 +187,7 @@ pub fn transposed(rows: [__m512; WIDE]) -> [__m512; WIDE] {
 #[inline]
 #[target_feature(enable = "avx2,fma,avx512f")]
 pub fn add_to(sums: &mut [f32], numbers: &[f32]) {
-    for (sums, numbers) in sums.chunks_exact_mut(WIDE).zip(numbers.chunks_exact(WIDE)) {
+    for (sums, numbers) in sums.chunks_exact_mut(LANES).zip(numbers.chunks_exact(LANES)) {
         store(sums, _mm512_add_ps(load(sums), load(numbers)));
     }
 }

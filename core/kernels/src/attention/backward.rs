@@ -9,7 +9,8 @@ use super::softmax::{Row, harden};
 use crate::floats::{Ahead, Block};
 use crate::lanes::{LANES, dot, load, store};
 use crate::number::Number;
-use crate::tiles::{Columns, HIGH, Onto, Registers, columns_times, rows_times};
+use crate::registers::Registers;
+use crate::tiles::{Columns, HIGH, Onto, columns_times, rows_times};
 use std::arch::x86_64::_mm256_add_ps;
 
 /// Room for a sequence's backward pass, head by head.
@@ -189,7 +190,7 @@ fn sum_of_keys_and_values<N: Number, R: Registers>(
         [(&room.weights, &room.of_found, &mut room.of_values), (&room.of_scores, &room.queries, &mut room.of_keys)]
     {
         for key in (0..seen).step_by(HIGH) {
-            let from = sequence.first_to_see(key, block, count);
+            let from = sequence.first_to_see(key, block, count, HIGH);
             let scores = Columns { numbers: scores, step, column: from * step + key };
             let rows = Columns { numbers: rows, step: width, column: from * width };
             columns_times::<R>(scores, rows, count - from, width, onto, &mut into[key * width..], width);

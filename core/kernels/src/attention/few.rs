@@ -4,7 +4,8 @@ use super::sequence::Sequence;
 use super::softmax::soften;
 use crate::lanes::{LANES, dot, load, store};
 use crate::number::Number;
-use crate::tiles::{Eight, WIDE};
+use crate::registers::Eight;
+use crate::tiles::WIDE;
 use std::arch::x86_64::{_mm256_fmadd_ps, _mm256_mul_ps, _mm256_set1_ps, _mm256_setzero_ps};
 
 /// The most queries that are few.

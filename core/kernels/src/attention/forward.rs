@@ -4,7 +4,8 @@ use super::sequence::{Sequence, gather, six, turn};
 use super::softmax::soften;
 use crate::floats::Ahead;
 use crate::number::Number;
-use crate::tiles::{Columns, HIGH, Registers, WIDE, rows_times};
+use crate::registers::Registers;
+use crate::tiles::{Columns, HIGH, WIDE, rows_times};
 
 /// Room for a sequence's forward pass, head by head.
 #[derive(Default)]

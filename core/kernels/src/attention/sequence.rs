@@ -46,8 +46,8 @@ impl<'a, N: Number> Sequence<'a, N> {
         self.seen(last).next_multiple_of(HIGH).min(self.keys.count).next_multiple_of(WIDE)
     }
 
-    /// The first query of a block's that sees a key, down to whole tiles; the block has `count` from `first` on.
-    pub fn first_to_see(&self, key: usize, first: usize, count: usize) -> usize {
+    /// The first query of a block's that sees a key, down to whole tiles of `high`; the block has `count` from `first` on.
+    pub fn first_to_see(&self, key: usize, first: usize, count: usize, high: usize) -> usize {
         if !self.causal {
             return 0;
         }
@@ -55,7 +55,7 @@ impl<'a, N: Number> Sequence<'a, N> {
             None => key.saturating_sub(self.begin + first),
             Some(places) => places[first..first + count].partition_point(|&place| place < key),
         };
-        before / HIGH * HIGH
+        before / high * high
     }
 
     /// The bias of a head's query.

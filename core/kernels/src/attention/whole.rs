@@ -4,7 +4,7 @@
 use super::backward::{self, Backward, Known};
 use super::few::{self, FEW};
 use super::forward::{self, Forward};
-use super::matrices;
+use super::matrices::{self, Matrices};
 use super::output::Output;
 use super::parts::{parts, split};
 use super::sequence::Sequence;
@@ -12,10 +12,10 @@ use super::spans::Spans;
 use crate::dropping::Dropping;
 use crate::factors::Factors;
 use crate::floats::{Ahead, Part, Rows, numbers_of_new};
-use crate::matrices::{self as registers, Matrices};
 use crate::number::{Number, with_numbers};
+use crate::registers::{Eight, Registers, Sixteen, registers_of_sixteen};
 use crate::threads::run;
-use crate::tiles::{Eight, HIGH, Registers, Sixteen, registers_of_sixteen};
+use crate::tiles::HIGH;
 use std::ops::Range;
 use tch::{Device, Kind, Tensor};
 
@@ -206,8 +206,8 @@ impl<'a, N: Number> View<'a, N> {
     #[target_feature(enable = "avx2,fma")]
     fn forward_part<R: Registers>(&self, sequences: Range<usize>, found: Part<'_, N>, normalisers: &mut [f32]) {
         let Plan { heads, width, from, .. } = self.plan;
-        let matrices = Matrices::of::<N>(*width);
-        let high = if matrices.is_some() { registers::HIGH } else { HIGH };
+        let registers = Matrices::of::<N>(*width);
+        let high = if registers.is_some() { matrices::HIGH } else { HIGH };
         let (mut room, mut room_of_matrices) = (Forward::default(), matrices::Forward::default());
         for index in sequences.filter(|&it| !self.plan.skips(it)) {
             let row = from.of(index).start - found.first;
@@ -216,10 +216,10 @@ impl<'a, N: Number> View<'a, N> {
             let (sequence, normalisers) = (self.sequence(index), &mut normalisers[row * heads * 2..]);
             if sequence.queries.count <= FEW && sequence.decisions.is_empty() {
                 few::pass(&sequence, &mut room.scores, found, normalisers);
-            } else if let Some(matrices) = &matrices {
+            } else if let Some(registers) = &registers {
                 let room = &mut room_of_matrices;
                 // SAFETY: the processor has what is asked of one that has matrices.
-                unsafe { matrices::forward(matrices, sequence, room, &mut ahead, found, normalisers) };
+                unsafe { matrices::forward(registers, sequence, room, &mut ahead, found, normalisers) };
             } else {
                 forward::pass::<N, R>(sequence, &mut room, &mut ahead, found, normalisers);
             }
@@ -239,8 +239,8 @@ impl<'a, N: Number> View<'a, N> {
             self.bias.filter(|_| wants_bias).map_or_else(Vec::new, |bias| vec![0.0; bias.numbers().len()]);
         let strides = [self.queries.width(), self.others.width()];
         let mut output = Output::new(self.plan, of_queries, of_others, strides);
-        let matrices = Matrices::of::<N>(*width);
-        let high = if matrices.is_some() { registers::HIGH } else { HIGH };
+        let registers = Matrices::of::<N>(*width);
+        let high = if registers.is_some() { matrices::HIGH } else { HIGH };
         let (mut room, mut room_of_matrices) = (Backward::default(), matrices::Backward::default());
         for index in sequences.filter(|&it| !self.plan.skips(it)) {
             let queries = from.of(index);
@@ -252,10 +252,10 @@ impl<'a, N: Number> View<'a, N> {
             let mut ahead = self.ahead(index, [Some(found), Some(of_found)], high);
             output.go_on(index);
             let (sequence, ahead) = (self.sequence(index), &mut ahead);
-            if let Some(matrices) = &matrices {
+            if let Some(registers) = &registers {
                 let room = &mut room_of_matrices;
                 // SAFETY: as above.
-                unsafe { matrices::backward(matrices, sequence, &known, room, ahead, &mut output, &mut of_bias) };
+                unsafe { matrices::backward(registers, sequence, &known, room, ahead, &mut output, &mut of_bias) };
             } else {
                 backward::pass::<N, R>(sequence, &known, &mut room, ahead, &mut output, &mut of_bias);
             }

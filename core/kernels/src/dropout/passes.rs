@@ -38,16 +38,23 @@ impl Drops {
     }
 }
 
-/// A new tensor, whose blocks `each` fills: it is given a block's number, and which of all numbers are in it.
-fn by_block<I: Number>(like: &Tensor, each: impl Fn(usize, Range<usize>, &mut [I]) + Sync) -> Tensor {
+/// A new tensor, whose blocks `each` fills: it is given a block's multipliers, and which of all numbers are in it.
+fn by_block<I: Number>(
+    drops: Drops,
+    like: &Tensor,
+    each: impl Fn(&Multipliers, Range<usize>, &mut [I]) + Sync,
+) -> Tensor {
     let mut result = Tensor::empty(like.size(), (I::KIND, like.device()));
     let numbers = numbers_of_new::<I>(&mut result);
     let blocks = share(numbers.len(), BLOCK);
     let parts = numbers.chunks_mut(blocks * BLOCK).enumerate().collect();
     run(parts, |(part, numbers): (usize, &mut [I])| {
+        let mut room = [0.0; BLOCK];
         for (block, numbers) in (part * blocks..).zip(numbers.chunks_mut(BLOCK)) {
             let first = block * BLOCK;
-            each(block, first..first + numbers.len(), numbers);
+            // SAFETY: the processor has AVX2 and FMA, as `serves` found.
+            let kept = unsafe { drops.multipliers(block, &mut room) };
+            each(kept, first..first + numbers.len(), numbers);
         }
     });
     result
@@ -64,9 +71,9 @@ pub fn scaled(drops: Drops, x: &Tensor, kind: Kind) -> Tensor {
 
 fn scaled_as<N: Number, I: Number>(drops: Drops, x: &Tensor) -> Tensor {
     let numbers = numbers_of::<N>(x);
-    by_block(x, |block, at, into: &mut [I]| {
-        // SAFETY: the processor has AVX2 and FMA, as `serves` found.
-        unsafe { scale(&numbers[at], drops.multipliers(block, &mut [0.0; BLOCK]), into) }
+    by_block(drops, x, |kept, at, into: &mut [I]| {
+        // SAFETY: as above.
+        unsafe { scale(&numbers[at], kept, into) }
     })
 }
 
@@ -90,9 +97,9 @@ pub fn rectified(drops: Drops, x: &Tensor, factors: Factors) -> Tensor {
 
 fn rectified_as<N: Number>(drops: Drops, x: &Tensor) -> Tensor {
     let numbers = numbers_of::<N>(x);
-    by_block(x, |block, at, into: &mut [N]| {
+    by_block(drops, x, |kept, at, into: &mut [N]| {
         // SAFETY: as above.
-        unsafe { rectify(&numbers[at], drops.multipliers(block, &mut [0.0; BLOCK]), into) }
+        unsafe { rectify(&numbers[at], kept, into) }
     })
 }
 
@@ -114,7 +121,7 @@ pub fn through(drops: Drops, result: &Tensor, of_result: &Tensor, factors: Facto
 
 fn through_as<N: Number>(scale: f32, result: &Tensor, of_result: &Tensor) -> Tensor {
     let (results, of_results) = (numbers_of::<N>(result), numbers_of::<N>(of_result));
-    by_block(result, |_, at, into: &mut [N]| {
+    by_block(Drops(None), result, |_, at, into: &mut [N]| {
         // SAFETY: as above.
         unsafe { pass_through(&results[at.clone()], &of_results[at], scale, into) }
     })
@@ -136,9 +143,9 @@ pub fn added(drops: Drops, states: &Tensor, x: &Tensor) -> Tensor {
 
 fn added_as<N: Number>(drops: Drops, states: &Tensor, x: &Tensor) -> Tensor {
     let (states, numbers) = (numbers_of::<f32>(states), numbers_of::<N>(x));
-    by_block(x, |block, at, into: &mut [f32]| {
+    by_block(drops, x, |kept, at, into: &mut [f32]| {
         // SAFETY: as above.
-        unsafe { add(&states[at.clone()], &numbers[at], drops.multipliers(block, &mut [0.0; BLOCK]), into) }
+        unsafe { add(&states[at.clone()], &numbers[at], kept, into) }
     })
 }
 

@@ -1,12 +1,8 @@
 //! Dropout and activation of rows that are near the processor.
 
 use crate::dropping::{Decisions, Dropping};
-use crate::lanes::{LANES, load, store};
 use crate::number::Number;
-use std::arch::x86_64::{
-    _CMP_GT_OQ, _mm256_and_ps, _mm256_cmp_ps, _mm256_fmadd_ps, _mm256_max_ps, _mm256_mul_ps, _mm256_set1_ps,
-    _mm256_setzero_ps,
-};
+use crate::registers::in_registers;
 
 /// Numbers whose multipliers are drawn at once.
 const DRAWN: usize = 1024;
@@ -34,61 +30,69 @@ impl Multipliers {
     }
 }
 
-/// `base + m ⊙ numbers` in place of the numbers.
-#[target_feature(enable = "avx2,fma")]
-pub fn add(numbers: &mut [f32], base: &[f32], mut multipliers: Multipliers) {
-    for (numbers, base) in numbers.chunks_mut(DRAWN).zip(base.chunks(DRAWN)) {
-        let kept = multipliers.next(base.len());
-        let lanes = numbers.chunks_exact_mut(LANES).zip(base.chunks_exact(LANES)).zip(kept.chunks_exact(LANES));
-        for ((numbers, base), kept) in lanes {
-            store(numbers, _mm256_fmadd_ps(load(numbers), load(kept), load(base)));
+in_registers! {
+    /// `base + m ⊙ numbers` in place of the numbers.
+    if base.len().is_multiple_of(16);
+    pub fn add(numbers: &mut [f32], base: &[f32], multipliers: &mut Multipliers) {
+        for (numbers, base) in numbers.chunks_mut(DRAWN).zip(base.chunks(DRAWN)) {
+            let kept = multipliers.next(base.len());
+            let lanes = numbers.chunks_exact_mut(LANES).zip(base.chunks_exact(LANES)).zip(kept.chunks_exact(LANES));
+            for ((numbers, base), kept) in lanes {
+                store(numbers, multiply_add(load(numbers), load(kept), load(base)));
+            }
         }
     }
 }
 
-/// `base + m ⊙ changes`.
-#[target_feature(enable = "avx2,fma")]
-pub fn plus<N: Number>(base: &[f32], changes: &[N], mut multipliers: Multipliers, into: &mut [f32]) {
-    for ((base, changes), into) in base.chunks(DRAWN).zip(changes.chunks(DRAWN)).zip(into.chunks_mut(DRAWN)) {
-        let kept = multipliers.next(base.len());
-        let lanes = base.chunks_exact(LANES).zip(changes.chunks_exact(LANES)).zip(kept.chunks_exact(LANES));
-        for (((base, changes), kept), into) in lanes.zip(into.chunks_exact_mut(LANES)) {
-            store(into, _mm256_fmadd_ps(load(changes), load(kept), load(base)));
+in_registers! {
+    /// `base + m ⊙ changes`.
+    if base.len().is_multiple_of(16);
+    pub fn plus<N: Number>(base: &[f32], changes: &[N], multipliers: &mut Multipliers, into: &mut [f32]) {
+        for ((base, changes), into) in base.chunks(DRAWN).zip(changes.chunks(DRAWN)).zip(into.chunks_mut(DRAWN)) {
+            let kept = multipliers.next(base.len());
+            let lanes = base.chunks_exact(LANES).zip(changes.chunks_exact(LANES)).zip(kept.chunks_exact(LANES));
+            for (((base, changes), kept), into) in lanes.zip(into.chunks_exact_mut(LANES)) {
+                store(into, multiply_add(load(changes), load(kept), load(base)));
+            }
         }
     }
 }
 
-/// `m ⊙ numbers`.
-#[target_feature(enable = "avx2,fma")]
-pub fn scale<N: Number>(numbers: &[f32], mut multipliers: Multipliers, into: &mut [N]) {
-    for (numbers, into) in numbers.chunks(DRAWN).zip(into.chunks_mut(DRAWN)) {
-        let kept = multipliers.next(numbers.len());
-        let lanes = numbers.chunks_exact(LANES).zip(kept.chunks_exact(LANES)).zip(into.chunks_exact_mut(LANES));
-        for ((numbers, kept), into) in lanes {
-            store(into, _mm256_mul_ps(load(numbers), load(kept)));
+in_registers! {
+    /// `m ⊙ numbers`.
+    if numbers.len().is_multiple_of(16);
+    pub fn scale<N: Number>(numbers: &[f32], multipliers: &mut Multipliers, into: &mut [N]) {
+        for (numbers, into) in numbers.chunks(DRAWN).zip(into.chunks_mut(DRAWN)) {
+            let kept = multipliers.next(numbers.len());
+            let lanes = numbers.chunks_exact(LANES).zip(kept.chunks_exact(LANES)).zip(into.chunks_exact_mut(LANES));
+            for ((numbers, kept), into) in lanes {
+                store(into, multiply(load(numbers), load(kept)));
+            }
         }
     }
 }
 
-/// `max(m ⊙ numbers, 0)` in their place, as factors.
-#[target_feature(enable = "avx2,fma")]
-pub fn rectify<N: Number>(numbers: &mut [N], mut multipliers: Multipliers) {
-    for numbers in numbers.chunks_mut(DRAWN) {
-        let kept = multipliers.next(numbers.len());
-        for (numbers, kept) in numbers.chunks_exact_mut(LANES).zip(kept.chunks_exact(LANES)) {
-            let scaled = _mm256_mul_ps(load(numbers), load(kept));
-            // Of two operands the second is taken where one is not a number, which shall be seen.
-            store(numbers, _mm256_max_ps(_mm256_setzero_ps(), scaled));
+in_registers! {
+    /// `max(m ⊙ numbers, 0)` in their place, as factors.
+    if numbers.len().is_multiple_of(16);
+    pub fn rectify<N: Number>(numbers: &mut [N], multipliers: &mut Multipliers) {
+        for numbers in numbers.chunks_mut(DRAWN) {
+            let kept = multipliers.next(numbers.len());
+            for (numbers, kept) in numbers.chunks_exact_mut(LANES).zip(kept.chunks_exact(LANES)) {
+                // What is not a number shall be seen.
+                store(numbers, larger(all(0.0), multiply(load(numbers), load(kept))));
+            }
         }
     }
 }
 
-/// The gradients of what was rectified in place of those of the results: `scale` times them where a result is not 0, for
-/// nothing dropped is there.
-#[target_feature(enable = "avx2,fma")]
-pub fn pass_through<N: Number>(results: &[N], scale: f32, gradients: &mut [N]) {
-    for (results, gradients) in results.chunks_exact(LANES).zip(gradients.chunks_exact_mut(LANES)) {
-        let passes = _mm256_cmp_ps::<_CMP_GT_OQ>(load(results), _mm256_setzero_ps());
-        store(gradients, _mm256_and_ps(passes, _mm256_mul_ps(load(gradients), _mm256_set1_ps(scale))));
+in_registers! {
+    /// The gradients of what was rectified in place of those of the results: `scale` times them where a result is not 0, for
+    /// nothing dropped is there.
+    if results.len().is_multiple_of(16);
+    pub fn pass_through<N: Number>(results: &[N], scale: f32, gradients: &mut [N]) {
+        for (results, gradients) in results.chunks_exact(LANES).zip(gradients.chunks_exact_mut(LANES)) {
+            store(gradients, where_positive(load(results), multiply(load(gradients), all(scale))));
+        }
     }
 }

@@ -84,7 +84,7 @@ impl Plan {
                 continue;
             }
             times(x, rows, panels, None, (into, layout));
-            drops::add(into, states, Multipliers::of(self.dropping, first + number));
+            drops::add(into, states, &mut Multipliers::of(self.dropping, first + number));
         }
     }
 
@@ -105,7 +105,7 @@ impl Plan {
                 None => of_result,
                 dropping => {
                     let room = &mut room[..of_result.len()];
-                    drops::scale(of_result, Multipliers::of(dropping, first + number), room);
+                    drops::scale(of_result, &mut Multipliers::of(dropping, first + number), room);
                     room
                 }
             };

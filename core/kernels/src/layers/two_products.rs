@@ -76,7 +76,7 @@ impl<N: Number> TwoProducts<'_, N> {
                 continue;
             }
             times(factors, rows, panels.out, None, rest);
-            drops::add(into, states, Multipliers::of(self.dropping, first + number));
+            drops::add(into, states, &mut Multipliers::of(self.dropping, first + number));
         }
     }
 
@@ -101,7 +101,7 @@ impl<N: Number> TwoProducts<'_, N> {
                 None => of_result,
                 dropping => {
                     let room = &mut room.of_product[..states.len()];
-                    drops::scale(of_result, Multipliers::of(dropping, first + number), room);
+                    drops::scale(of_result, &mut Multipliers::of(dropping, first + number), room);
                     room
                 }
             };
@@ -123,7 +123,7 @@ impl Between<'_> {
     #[target_feature(enable = "avx2,fma")]
     fn forward<N: Number>(self, hidden: &mut [N], rows: usize, chunk: usize) {
         match self {
-            Self::Rectified(dropping) => drops::rectify(hidden, Multipliers::of(dropping, chunk)),
+            Self::Rectified(dropping) => drops::rectify(hidden, &mut Multipliers::of(dropping, chunk)),
             Self::Softmax(mask) => softmax::forward(bytemuck::cast_slice_mut(hidden), rows, mask),
         }
     }

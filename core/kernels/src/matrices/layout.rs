@@ -109,13 +109,13 @@ pub fn turned(rows: &[bf16], width: usize, into: &mut Vec<bf16>) {
     }
 }
 
-/// A step of a left factor from columns of its transpose, 32 rows of numbers `stride` apart, rounded.
-/// // [32, 16] to [16, 32]
+/// A step of a left factor from columns of its transpose, 32 rows of numbers `stride` apart, rounded; those before the row
+/// `from`, an even one, count as zeros. // [32, 16] to [16, 32]
 #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512bf16")]
-pub fn turned_pairs(numbers: &[f32], stride: usize, into: &mut [bf16]) {
+pub fn turned_pairs(numbers: &[f32], stride: usize, from: usize, into: &mut [bf16]) {
     let turns = bytemuck::cast(HALVES_BY_TURNS);
     let mut pairs = [_mm512_setzero_ps(); HIGH];
-    for (index, pairs) in pairs.iter_mut().enumerate() {
+    for (index, pairs) in pairs.iter_mut().enumerate().skip(from / 2) {
         let row = |row: usize| &numbers[(2 * index + row) * stride..];
         let both = narrowed(load(row(0)), load(row(1)));
         *pairs = _mm512_castsi512_ps(_mm512_permutexvar_epi16(turns, both));

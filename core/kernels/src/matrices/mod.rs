@@ -253,7 +253,7 @@ mod tests {
             pairs(&right, ACROSS, &mut of_rows);
             turned(&transposed(&right, ACROSS), INNER, &mut of_columns);
             for (step, into) in of_turned.chunks_exact_mut(BLOCK).enumerate() {
-                turned_pairs(&columns[step * DEEP * HIGH..], HIGH, into);
+                turned_pairs(&columns[step * DEEP * HIGH..], HIGH, 0, into);
             }
         }
         let by_rows = Left { numbers: &left, row: INNER, step: DEEP };

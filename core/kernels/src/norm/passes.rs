@@ -3,10 +3,9 @@
 
 use crate::factors::Factors;
 use crate::floats::{numbers_of, numbers_of_new};
-use crate::lanes::{LANES, dot, load, store};
 use crate::number::{Number, with_numbers};
+use crate::registers::in_registers;
 use crate::threads::{run, share};
-use std::arch::x86_64::{_mm256_fmadd_ps, _mm256_fnmadd_ps, _mm256_mul_ps, _mm256_set1_ps, _mm256_setzero_ps};
 use tch::{Device, Kind, Tensor};
 
 /// Rows over their root mean square, as factors `[N, D]`, and one over that `[N]`.
@@ -29,14 +28,16 @@ fn forward_as<N: Number>(x: &Tensor, epsilon: f32) -> (Tensor, Tensor) {
     (normal, scales)
 }
 
-/// Every row over its root mean square, and one over that.
-#[target_feature(enable = "avx2,fma")]
-pub fn normalise<N: Number>(x: &[f32], width: usize, epsilon: f32, normal: &mut [N], scales: &mut [f32]) {
-    for ((x, normal), scale) in x.chunks_exact(width).zip(normal.chunks_exact_mut(width)).zip(scales) {
-        *scale = 1.0 / (dot(x, x) / width as f32 + epsilon).sqrt();
-        let factor = _mm256_set1_ps(*scale);
-        for (x, normal) in x.chunks_exact(LANES).zip(normal.chunks_exact_mut(LANES)) {
-            store(normal, _mm256_mul_ps(load(x), factor));
+in_registers! {
+    /// Every row over its root mean square, and one over that.
+    if width.is_multiple_of(16);
+    pub fn normalise<N: Number>(x: &[f32], width: usize, epsilon: f32, normal: &mut [N], scales: &mut [f32]) {
+        for ((x, normal), scale) in x.chunks_exact(width).zip(normal.chunks_exact_mut(width)).zip(scales) {
+            *scale = 1.0 / (dot(x, x) / width as f32 + epsilon).sqrt();
+            let factor = all(*scale);
+            for (x, normal) in x.chunks_exact(LANES).zip(normal.chunks_exact_mut(LANES)) {
+                store(normal, multiply(load(x), factor));
+            }
         }
     }
 }
@@ -60,25 +61,27 @@ fn backward_as<N: Number>(normal: &Tensor, scales: &Tensor, of_normal: &Tensor) 
     of_x
 }
 
-/// Gradients of rows from those of what they were made, plus the base where there is one.
-#[target_feature(enable = "avx2,fma")]
-pub fn of_rows<N: Number>(
-    normal: &[N],
-    of_normal: &[N],
-    scales: &[f32],
-    width: usize,
-    base: Option<&[f32]>,
-    of_x: &mut [f32],
-) {
-    let rows = normal.chunks_exact(width).zip(of_normal.chunks_exact(width)).zip(of_x.chunks_exact_mut(width));
-    for (row, (((normal, of_normal), of_x), scale)) in rows.zip(scales).enumerate() {
-        let base = base.map(|base| &base[row * width..][..width]);
-        let (common, scale) = (_mm256_set1_ps(dot(normal, of_normal) / width as f32), _mm256_set1_ps(*scale));
-        let lanes = normal.chunks_exact(LANES).zip(of_normal.chunks_exact(LANES)).zip(of_x.chunks_exact_mut(LANES));
-        for (place, ((normal, of_normal), of_x)) in (0..).step_by(LANES).zip(lanes) {
-            let of_row = _mm256_fnmadd_ps(common, load(normal), load(of_normal));
-            let base = base.map_or(_mm256_setzero_ps(), |base| load(&base[place..]));
-            store(of_x, _mm256_fmadd_ps(scale, of_row, base));
+in_registers! {
+    /// Gradients of rows from those of what they were made, plus the base where there is one.
+    if width.is_multiple_of(16);
+    pub fn of_rows<N: Number>(
+        normal: &[N],
+        of_normal: &[N],
+        scales: &[f32],
+        width: usize,
+        base: Option<&[f32]>,
+        of_x: &mut [f32],
+    ) {
+        let rows = normal.chunks_exact(width).zip(of_normal.chunks_exact(width)).zip(of_x.chunks_exact_mut(width));
+        for (row, (((normal, of_normal), of_x), scale)) in rows.zip(scales).enumerate() {
+            let base = base.map(|base| &base[row * width..][..width]);
+            let (common, scale) = (all(-dot(normal, of_normal) / width as f32), all(*scale));
+            let lanes = normal.chunks_exact(LANES).zip(of_normal.chunks_exact(LANES)).zip(of_x.chunks_exact_mut(LANES));
+            for (place, ((normal, of_normal), of_x)) in (0..).step_by(LANES).zip(lanes) {
+                let of_row = multiply_add(common, load(normal), load(of_normal));
+                let base = base.map_or(all(0.0), |base| load(&base[place..]));
+                store(of_x, multiply_add(scale, of_row, base));
+            }
         }
     }
 }

@@ -2,14 +2,10 @@
 #![allow(unsafe_code)]
 
 use crate::floats::{numbers_of, numbers_of_new};
-use crate::lanes::{LANES, exponential, largest, load, store, sum};
 use crate::number::Number;
+use crate::registers::in_registers;
 use crate::threads::{run, share};
 use half::bf16;
-use std::arch::x86_64::{
-    __m256, _mm256_add_ps, _mm256_fmadd_ps, _mm256_max_ps, _mm256_mul_ps, _mm256_set1_ps, _mm256_setzero_ps,
-    _mm256_sub_ps,
-};
 use tch::{Kind, Tensor};
 
 /// Softmax of `scores` `[B, .., T]` plus `mask` `[B, T]`.
@@ -29,7 +25,7 @@ fn forward_as<N: Number>(scores: &Tensor, mask: Option<&Tensor>) -> Tensor {
     let (of_one, rows) = (numbers.len() / batch / width, share(numbers.len(), width));
     let parts = numbers.chunks(rows * width).zip(numbers_of_new::<N>(&mut result).chunks_mut(rows * width));
     run(parts.enumerate().collect(), |(part, (scores, result))| {
-        let mut room = vec![0.0; width.next_multiple_of(LANES)];
+        let mut room = vec![0.0; width.next_multiple_of(STEP)];
         for (row, (scores, result)) in
             (part * rows..).zip(scores.chunks_exact(width).zip(result.chunks_exact_mut(width)))
         {
@@ -41,38 +37,62 @@ fn forward_as<N: Number>(scores: &Tensor, mask: Option<&Tensor>) -> Tensor {
     result
 }
 
-/// A mask of every element of the batch, minus infinity up to a multiple of eight columns.
+/// Columns that masks, and the room for scores, are filled up to a multiple of.
+pub const STEP: usize = 16;
+
+/// A mask of every element of the batch, minus infinity up to a multiple of [`STEP`] columns.
 pub fn padded(mask: Option<&[f32]>, batch: usize, width: usize) -> Vec<f32> {
-    let mut padded = Vec::with_capacity(batch * width.next_multiple_of(LANES));
+    let step = width.next_multiple_of(STEP);
+    let mut padded = Vec::with_capacity(batch * step);
     for element in 0..batch {
         match mask {
             Some(mask) => padded.extend_from_slice(&mask[element * width..][..width]),
             None => padded.resize(padded.len() + width, 0.0),
         }
-        padded.resize((element + 1) * width.next_multiple_of(LANES), f32::NEG_INFINITY);
+        padded.resize((element + 1) * step, f32::NEG_INFINITY);
     }
     padded
 }
 
-/// Softmax of a row of scores plus its mask, which is minus infinity up to a multiple of eight columns, as is the room.
-#[target_feature(enable = "avx2,fma")]
-pub fn soften<N: Number>(scores: &[N], mask: &[f32], room: &mut [f32], result: &mut [N]) {
-    let mut most = _mm256_set1_ps(f32::NEG_INFINITY);
-    for ((at, room), mask) in (0..).step_by(LANES).zip(room.chunks_exact_mut(LANES)).zip(mask.chunks_exact(LANES)) {
-        let score = _mm256_add_ps(eight(scores, at), load(mask));
-        // Of two operands the second is taken where one is not a number, which shall be seen.
-        most = _mm256_max_ps(most, score);
-        store(room, score);
-    }
-    let (most, mut total) = (_mm256_set1_ps(largest(most)), _mm256_setzero_ps());
-    for room in room.chunks_exact_mut(LANES) {
-        let weight = exponential(_mm256_sub_ps(load(room), most));
-        total = _mm256_add_ps(total, weight);
-        store(room, weight);
-    }
-    let share = _mm256_set1_ps(1.0 / sum(total));
-    for (at, room) in (0..).step_by(LANES).zip(room.chunks_exact(LANES)) {
-        put_eight(result, at, _mm256_mul_ps(load(room), share));
+in_registers! {
+    /// Softmax of a row of scores plus its mask, which is minus infinity up to a multiple of [`STEP`] columns, as many as the
+    /// room has.
+    pub fn soften<N: Number>(scores: &[N], mask: &[f32], room: &mut [f32], result: &mut [N]) {
+        let mut most = all(f32::NEG_INFINITY);
+        let whole = scores.chunks_exact(LANES);
+        let rest = whole.remainder();
+        for ((scores, room), mask) in whole.zip(room.chunks_exact_mut(LANES)).zip(mask.chunks_exact(LANES)) {
+            let score = add(load(scores), load(mask));
+            // What is not a number shall be seen.
+            most = larger(most, score);
+            store(room, score);
+        }
+        if !rest.is_empty() {
+            let mut last = [N::zeroed(); LANES];
+            last[..rest.len()].copy_from_slice(rest);
+            let at = scores.len() - rest.len();
+            let score = add(load(&last), load(&mask[at..]));
+            most = larger(most, score);
+            store(&mut room[at..], score);
+        }
+        let room = &mut room[..scores.len().next_multiple_of(LANES)];
+        let (most, mut total) = (all(largest(most)), all(0.0));
+        for room in room.chunks_exact_mut(LANES) {
+            let weight = exponential(subtract(load(room), most));
+            total = add(total, weight);
+            store(room, weight);
+        }
+        let share = all(1.0 / sum(total));
+        let mut whole = result.chunks_exact_mut(LANES);
+        for (room, result) in room.chunks_exact(LANES).zip(&mut whole) {
+            store(result, multiply(load(room), share));
+        }
+        let (rest, last) = (whole.into_remainder(), &room[room.len() - LANES..]);
+        if !rest.is_empty() {
+            let mut weights = [N::zeroed(); LANES];
+            store(&mut weights, multiply(load(last), share));
+            rest.copy_from_slice(&weights[..rest.len()]);
+        }
     }
 }
 
@@ -100,43 +120,26 @@ fn backward_as<N: Number>(weights: &Tensor, of_weights: &Tensor) -> Tensor {
     result
 }
 
-/// A row of gradients of scores, from weights and their gradients.
-#[target_feature(enable = "avx2,fma")]
-pub fn harden<N: Number>(weights: &[N], of_weights: &[N], result: &mut [N]) {
-    let mut common = _mm256_setzero_ps();
-    for at in (0..weights.len()).step_by(LANES) {
-        common = _mm256_fmadd_ps(eight(weights, at), eight(of_weights, at), common);
+in_registers! {
+    /// A row of gradients of scores, from weights and their gradients.
+    pub fn harden<N: Number>(weights: &[N], of_weights: &[N], result: &mut [N]) {
+        let whole = weights.len() / LANES * LANES;
+        let ((weights, last), (of_weights, of_last)) = (weights.split_at(whole), of_weights.split_at(whole));
+        let (mut rest, mut of_rest) = ([N::zeroed(); LANES], [N::zeroed(); LANES]);
+        rest[..last.len()].copy_from_slice(last);
+        of_rest[..last.len()].copy_from_slice(of_last);
+        let mut common = multiply(load(&rest), load(&of_rest));
+        for (weights, of_weights) in weights.chunks_exact(LANES).zip(of_weights.chunks_exact(LANES)) {
+            common = multiply_add(load(weights), load(of_weights), common);
+        }
+        let common = all(sum(common));
+        let (result, of_scores) = result.split_at_mut(whole);
+        let lanes = weights.chunks_exact(LANES).zip(of_weights.chunks_exact(LANES));
+        for ((weights, of_weights), result) in lanes.zip(result.chunks_exact_mut(LANES)) {
+            store(result, multiply(load(weights), subtract(load(of_weights), common)));
+        }
+        let weights = rest;
+        store(&mut rest, multiply(load(&weights), subtract(load(&of_rest), common)));
+        of_scores.copy_from_slice(&rest[..last.len()]);
     }
-    let common = _mm256_set1_ps(sum(common));
-    for at in (0..weights.len()).step_by(LANES) {
-        let change = _mm256_sub_ps(eight(of_weights, at), common);
-        put_eight(result, at, _mm256_mul_ps(eight(weights, at), change));
-    }
-}
-
-/// Eight numbers from a place on; 0 past the end.
-#[inline]
-#[target_feature(enable = "avx2,fma")]
-fn eight<N: Number>(numbers: &[N], at: usize) -> __m256 {
-    let numbers = &numbers[at..];
-    if numbers.len() >= LANES {
-        return load(numbers);
-    }
-    let mut last = [N::zeroed(); LANES];
-    last[..numbers.len()].copy_from_slice(numbers);
-    load(&last)
-}
-
-/// Writes as many of eight numbers as there are places.
-#[inline]
-#[target_feature(enable = "avx2,fma")]
-fn put_eight<N: Number>(numbers: &mut [N], at: usize, lanes: __m256) {
-    let numbers = &mut numbers[at..];
-    if numbers.len() >= LANES {
-        return store(numbers, lanes);
-    }
-    let mut last = [N::zeroed(); LANES];
-    store(&mut last, lanes);
-    let count = numbers.len();
-    numbers.copy_from_slice(&last[..count]);
 }

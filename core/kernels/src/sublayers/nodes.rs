@@ -10,7 +10,7 @@ use crate::floats::numbers_of;
 use crate::layers::Inner;
 use crate::node::{attach, wanted};
 use crate::number::{Number, with_numbers};
-use crate::softmax::passes::padded;
+use crate::softmax::passes::{STEP, padded};
 use std::marker::PhantomData;
 use tch::{Kind, Tensor};
 
@@ -60,11 +60,11 @@ fn look_of<N: Number>(states: &Tensor, spans: &Spans, sights: Sights<'_>, epsilo
     let mask = mask.map(|mask| mask.detach().contiguous());
     let masks = padded(mask.as_ref().map(numbers_of::<f32>), prompts, each);
     let (of_keys, of_values) = (keys.detach().contiguous(), values.detach().contiguous());
-    let parts = masks.chunks_exact(each).enumerate().map(|(prompt, mask)| Sublayer::<N> {
+    let parts = masks.chunks_exact(each.next_multiple_of(STEP)).enumerate().map(|(prompt, mask)| Sublayer::<N> {
         into: of_keys.get(prompt as i64).tr(),
         out: of_values.get(prompt as i64),
         epsilon: epsilon as f32,
-        between: Between::Softmax(mask.into()),
+        between: Between::Softmax { keys: each, mask: mask.into() },
         dropping: None,
         number: prompt,
         numbers: PhantomData,

@@ -22,8 +22,8 @@ const STEP: usize = 32;
 pub enum Between {
     /// `max(m ⊙ x, 0)`.
     Rectified(Option<Dropping>),
-    /// Softmax over each head's keys, with this mask of one added: as many numbers as keys.
-    Softmax(Arc<[f32]>),
+    /// Softmax over each head's keys, so many, with a mask of these added, as [`padded`](crate::softmax::passes::padded) makes it.
+    Softmax { keys: usize, mask: Arc<[f32]> },
 }
 
 /// `x + m ⊙ (h w₂)` with `h = between(x̂ w₁)`, for rows that share both weights; x̂ is the factor made of states over their
@@ -77,9 +77,9 @@ impl<N: Number> Sublayer<N> {
         unsafe { normalise::<N>(states, width, self.epsilon, filled(&mut normal, states.len()), &mut scales) };
         let hidden = self.forward_between(normal.mm(&self.into), scales.len());
         let change = hidden.mm(&self.out);
-        let multipliers = Multipliers::of(self.dropping, self.number);
+        let mut multipliers = Multipliers::of(self.dropping, self.number);
         // SAFETY: as above.
-        unsafe { drops::plus::<N>(states, numbers_of(&change), multipliers, result) };
+        unsafe { drops::plus::<N>(states, numbers_of(&change), &mut multipliers, result) };
         Kept { normal, scales: scales.into(), hidden }
     }
 
@@ -87,9 +87,9 @@ impl<N: Number> Sublayer<N> {
     pub fn backward(&self, kept: &Kept, of_result: &[f32], of_states: &mut [f32]) -> Gradients {
         let Kept { normal, scales, hidden } = kept;
         let mut of_change = normal.empty_like();
-        let multipliers = Multipliers::of(self.dropping, self.number);
+        let mut multipliers = Multipliers::of(self.dropping, self.number);
         // SAFETY: as above.
-        unsafe { drops::scale::<N>(of_result, multipliers, filled(&mut of_change, of_result.len())) };
+        unsafe { drops::scale::<N>(of_result, &mut multipliers, filled(&mut of_change, of_result.len())) };
         let of_out = hidden.tr().mm(&of_change);
         let of_hidden = self.backward_between(hidden, of_change.mm(&self.out.tr()), scales.len());
         let of_into = of_hidden.tr().mm(normal);
@@ -104,16 +104,16 @@ impl<N: Number> Sublayer<N> {
     fn forward_between(&self, mut product: Tensor, rows: usize) -> Tensor {
         match &self.between {
             Between::Rectified(dropping) => {
-                let multipliers = Multipliers::of(*dropping, self.number);
+                let mut multipliers = Multipliers::of(*dropping, self.number);
                 // SAFETY: as above.
-                unsafe { drops::rectify::<N>(numbers_of_new(&mut product), multipliers) };
+                unsafe { drops::rectify::<N>(numbers_of_new(&mut product), &mut multipliers) };
                 product
             }
-            Between::Softmax(mask) => {
+            Between::Softmax { keys, mask } => {
                 let mut weights = product.empty_like();
                 let (scores, mut room) = (numbers_of::<N>(&product), vec![0.0; mask.len()]);
                 let results = filled::<N>(&mut weights, rows * self.into.size()[1] as usize);
-                for (scores, weights) in scores.chunks_exact(mask.len()).zip(results.chunks_exact_mut(mask.len())) {
+                for (scores, weights) in scores.chunks_exact(*keys).zip(results.chunks_exact_mut(*keys)) {
                     // SAFETY: as above.
                     unsafe { soften(scores, mask, &mut room, weights) };
                 }
@@ -131,12 +131,12 @@ impl<N: Number> Sublayer<N> {
                 unsafe { drops::pass_through::<N>(numbers_of(hidden), scale, numbers_of_new(&mut gradients)) };
                 gradients
             }
-            Between::Softmax(mask) => {
+            Between::Softmax { keys, .. } => {
                 let mut of_scores = gradients.empty_like();
-                let known = numbers_of::<N>(hidden).chunks_exact(mask.len());
-                let known = known.zip(numbers_of::<N>(&gradients).chunks_exact(mask.len()));
+                let known = numbers_of::<N>(hidden).chunks_exact(*keys);
+                let known = known.zip(numbers_of::<N>(&gradients).chunks_exact(*keys));
                 let results = filled::<N>(&mut of_scores, rows * self.into.size()[1] as usize);
-                for ((weights, of_weights), of_scores) in known.zip(results.chunks_exact_mut(mask.len())) {
+                for ((weights, of_weights), of_scores) in known.zip(results.chunks_exact_mut(*keys)) {
                     // SAFETY: as above.
                     unsafe { harden(weights, of_weights, of_scores) };
                 }

@@ -6,6 +6,7 @@ mod sixteen;
 
 use crate::lanes::{LANES, load, store};
 use crate::number::Number;
+use crate::registers::Registers;
 use std::arch::x86_64::{__m256, _mm256_add_ps, _mm256_fmadd_ps, _mm256_mul_ps, _mm256_set1_ps, _mm256_setzero_ps};
 
 /// Rows of a tile.
@@ -19,31 +20,6 @@ pub struct Columns<'a> {
     pub numbers: &'a [f32],
     pub step: usize,
     pub column: usize,
-}
-
-/// Which registers tiles are summed in.
-pub trait Registers {
-    /// Whether these are AVX-512's.
-    const SIXTEEN: bool;
-}
-
-/// Those of eight numbers.
-pub struct Eight;
-
-impl Registers for Eight {
-    const SIXTEEN: bool = false;
-}
-
-/// Those of sixteen numbers. Named by callers alone that [`registers_of_sixteen`] has said yes to.
-pub struct Sixteen;
-
-impl Registers for Sixteen {
-    const SIXTEEN: bool = true;
-}
-
-/// Whether the processor has registers of sixteen numbers.
-pub fn registers_of_sixteen() -> bool {
-    is_x86_feature_detected!("avx512f")
 }
 
 /// Six rows of a product, `into[r][c] = scale[r] Σ_k left[r][k] · right[k][c]` for `count` factors and `across` columns, whole
@@ -240,6 +216,7 @@ fn add_tile<const H: usize>(tile: [[__m256; 2]; H], into: &mut [f32], stride: us
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::registers::{Eight, Sixteen, registers_of_sixteen};
 
     /// Two tiles that are summed together, and one that is left.
     const ACROSS: usize = 3 * WIDE;

@@ -3,7 +3,7 @@
 
 use super::{Columns, HIGH, Onto, WIDE};
 use crate::number::Number;
-use crate::sixteen::{load, put, store};
+use crate::sixteen::{load, store};
 use std::arch::x86_64::{_mm512_add_ps, _mm512_fmadd_ps, _mm512_mul_ps, _mm512_set1_ps, _mm512_setzero_ps};
 
 /// As [`tiles::rows_times`](super::rows_times).
@@ -55,7 +55,7 @@ fn rows_tiles<N: Number, const TILES: usize>(
         if row < high {
             let (into, scale) = (&mut into[row * stride..][..TILES * WIDE], _mm512_set1_ps(scale[row]));
             for (into, sum) in into.chunks_exact_mut(WIDE).zip(sums) {
-                put(into, _mm512_mul_ps(sum, scale));
+                store(into, _mm512_mul_ps(sum, scale));
             }
         }
     }

@@ -6,13 +6,13 @@ use crate::attention::output::Output;
 use crate::attention::sequence::Sequence;
 use crate::attention::softmax::{Row, harden};
 use crate::floats::Ahead;
-use crate::lanes::dot;
 use crate::matrices::{
     BLOCK, DEEP, HIGH, Left, Matrices, Right, pairs, product, put, rounded, rows, turned, turned_pairs,
 };
 use crate::number::Number;
-use crate::sixteen::add_to;
-use crate::tiles::{Onto, Sixteen, WIDE};
+use crate::registers::Sixteen;
+use crate::sixteen::{add_to, dot};
+use crate::tiles::{Onto, WIDE};
 use half::bf16;
 
 /// Queries that are worked on at once.
@@ -149,11 +149,8 @@ fn weigh<N: Number>(
         common: dot(&known.found.row(query)[columns.clone()], &known.of_found.row(query)[columns]),
         factors: factors(&mut sequence.decisions, head, across, &mut room.factors),
     };
-    let (weights, unseen) = room.weights[row * step..][..step].split_at_mut(across);
-    unseen.fill(0.0);
-    let (of_scores, unseen) = room.of_scores[row * step..][..step].split_at_mut(across);
-    unseen.fill(0.0);
-    harden::<Sixteen>(&known, weights, of_scores);
+    let of_scores = &mut room.of_scores[row * step..][..across];
+    harden::<Sixteen>(&known, &mut room.weights[row * step..][..across], of_scores);
     if let Some(bias) = sequence.bias.filter(|_| !of_bias.is_empty()) {
         let at = head * of_bias.len() / heads + sequence.place(query) * bias.width();
         add_to(&mut of_bias[at..][..across], of_scores);
@@ -201,10 +198,13 @@ fn sum_of_keys_and_values<N: Number>(
         (&room.of_scores, &room.query_pairs, &mut room.of_keys),
     ] {
         for key in (0..seen).step_by(HIGH) {
-            let from = sequence.first_to_see(key, block, count) / DEEP;
+            // Queries before these sixteen were not asked for as many keys.
+            let first = sequence.first_to_see(key, block, count, HIGH);
+            let from = first / DEEP;
             for step_number in from..steps {
                 let scores = &scores[step_number * DEEP * step + key..];
-                turned_pairs(scores, step, &mut room.turned[step_number * BLOCK..]);
+                let unasked = first.saturating_sub(step_number * DEEP);
+                turned_pairs(scores, step, unasked, &mut room.turned[step_number * BLOCK..]);
             }
             let left = Left { numbers: &room.turned[from * BLOCK..], row: DEEP, step: BLOCK };
             let right = Right { numbers: &rows[from * DEEP * width..], across: width / WIDE };

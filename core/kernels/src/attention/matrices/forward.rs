@@ -6,7 +6,8 @@ use crate::attention::softmax::soften;
 use crate::floats::Ahead;
 use crate::matrices::{DEEP, HIGH, Left, Matrices, Right, pairs, product, put, rounded, rows, turned};
 use crate::number::Number;
-use crate::tiles::{Onto, Sixteen, WIDE};
+use crate::registers::Sixteen;
+use crate::tiles::{Onto, WIDE};
 use half::bf16;
 
 /// Room for a sequence's forward pass, head by head.

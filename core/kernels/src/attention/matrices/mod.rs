@@ -1,11 +1,11 @@
 //! The same passes in the processor's registers of matrices: 16 queries at a time, factors of bf16, and sums in float32.
 //!
 //! What is between products is float32 too; probabilities, and gradients of scores, are rounded where they become factors.
-#![allow(unsafe_code)]
 
 mod backward;
 mod forward;
 
+pub use crate::matrices::{HIGH, Matrices};
 pub use backward::{Backward, pass as backward};
 pub use forward::{Forward, pass as forward};
 
@@ -15,9 +15,8 @@ use crate::dropping::Decisions;
 #[inline]
 #[target_feature(enable = "avx2,fma")]
 fn factors<'a>(decisions: &mut [Decisions], head: usize, count: usize, room: &'a mut Vec<f32>) -> Option<&'a [f32]> {
-    decisions.get_mut(head).map(|decisions| {
-        room.resize(count, 0.0);
-        decisions.fill(room);
-        &room[..]
-    })
+    let decisions = decisions.get_mut(head)?;
+    room.resize(count, 0.0);
+    decisions.fill(room);
+    Some(room)
 }

@@ -4,7 +4,7 @@
 mod sixteen;
 
 use crate::lanes::{LANES, exponential, largest, load, store, sum};
-use crate::tiles::Registers;
+use crate::registers::Registers;
 use std::arch::x86_64::{
     __m256, _mm256_add_ps, _mm256_max_ps, _mm256_mul_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_sub_ps,
 };
@@ -103,7 +103,7 @@ pub fn harden<R: Registers>(row: &Row<'_>, weights: &mut [f32], of_scores: &mut 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tiles::{Eight, Sixteen, registers_of_sixteen};
+    use crate::registers::{Eight, Sixteen, registers_of_sixteen};
 
     /// More than a register of sixteen and less than three, whole tiles.
     const ACROSS: usize = 48;

@@ -24,7 +24,7 @@ fn biased(scores: &[f32], bias: Option<&[f32]>, place: usize, seen: usize) -> __
 #[target_feature(enable = "avx2,fma,avx512f")]
 pub fn soften(scores: &mut [f32], bias: Option<&[f32]>, seen: usize) -> (f32, f32) {
     let (scores, unseen) = scores.split_at_mut(seen.next_multiple_of(WIDE).min(scores.len()));
-    unseen.fill(0.0);
+    clear(unseen);
     let mut most = _mm512_set1_ps(f32::NEG_INFINITY);
     for place in (0..scores.len()).step_by(WIDE) {
         let score = biased(scores, bias, place, seen);
@@ -45,9 +45,9 @@ pub fn soften(scores: &mut [f32], bias: Option<&[f32]>, seen: usize) -> (f32, f3
 #[target_feature(enable = "avx2,fma,avx512f")]
 pub fn harden(row: &Row<'_>, weights: &mut [f32], of_scores: &mut [f32]) {
     let (weights, unseen) = weights.split_at_mut(row.seen.next_multiple_of(WIDE).min(weights.len()));
-    unseen.fill(0.0);
+    clear(unseen);
     let (of_scores, unseen) = of_scores.split_at_mut(weights.len());
-    unseen.fill(0.0);
+    clear(unseen);
     let (most, scale, common) = (_mm512_set1_ps(row.most), _mm512_set1_ps(row.scale), _mm512_set1_ps(row.common));
     for place in (0..weights.len()).step_by(WIDE) {
         let score = biased(weights, row.bias, place, row.seen);
@@ -59,5 +59,13 @@ pub fn harden(row: &Row<'_>, weights: &mut [f32], of_scores: &mut [f32]) {
         }
         store(&mut weights[place..], kept);
         store(&mut of_scores[place..], _mm512_mul_ps(weight, _mm512_sub_ps(of_weight, common)));
+    }
+}
+
+/// Zeros. Most often there is nothing to clear, and no call is made.
+#[inline]
+fn clear(unseen: &mut [f32]) {
+    if !unseen.is_empty() {
+        unseen.fill(0.0);
     }
 }
