@@ -47,7 +47,7 @@ pub struct T5Parameters {
     pub target_embedding: bool,
     /// Kind of the factors of products with weights, and of queries, keys and values, in rollouts and updates alike:
     /// `float32`, or `bf16`, which GPUs and processors with AMX or AVX512-BF16 are faster with. Norms, softmax,
-    /// log-probabilities and weights stay float32, and so do attention's own products on a processor.
+    /// log-probabilities and weights stay float32, and so do attention's own products on a processor without AMX.
     pub precision: Precision,
     /// Allow only codes that lead to an item, and stopping only where an item would begin.
     pub constrained: bool,

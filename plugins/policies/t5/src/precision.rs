@@ -2,9 +2,10 @@
 //!
 //! As under autocast: the factors of products with weights are rounded to bf16, and so are queries, keys and values; sums
 //! are float32 inside the product. Norms, softmax, residuals, the output product, log-probabilities and the weights
-//! themselves keep float32, and so do, on the processor, attention's own small products; those with prompts' keys and
-//! values that weights are part of are large, and in bf16 like the others. So what is sampled has the log-probability that
-//! is differentiated, but for the rounding of products of different shapes.
+//! themselves keep float32, and so do, on a processor, attention's own small products, unless AMX makes them, which has
+//! probabilities rounded, too; those with prompts' keys and values that weights are part of are large, and in bf16 like the
+//! others. So what is sampled has the log-probability that is differentiated, but for the rounding of products of different
+//! shapes.
 
 use prorl_kernels::factors::Factors;
 use prorl_sdk::prelude::*;
