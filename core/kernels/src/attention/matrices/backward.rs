@@ -190,7 +190,8 @@ fn sum_of_keys_and_values<N: Number>(
     block: usize,
     count: usize,
 ) {
-    let (width, step) = (sequence.width, sequence.keys.count.next_multiple_of(DEEP));
+    let (width, keys) = (sequence.width, sequence.keys.count);
+    let step = keys.next_multiple_of(DEEP);
     let (seen, steps) = (sequence.seen(block + count - 1), count.div_ceil(DEEP));
     let onto = if block == 0 { Onto::Anything } else { Onto::Sums };
     for (scores, rows, into) in [
@@ -211,7 +212,7 @@ fn sum_of_keys_and_values<N: Number>(
             product(matrices, left, right, steps - from, width, onto, &mut into[key * width..], width);
         }
         if block == 0 {
-            into[seen.next_multiple_of(HIGH) * width..].fill(0.0);
+            into[seen.next_multiple_of(HIGH).min(keys) * width..keys * width].fill(0.0);
         }
     }
 }
