@@ -3,7 +3,8 @@
 use super::sequence::Sequence;
 use super::softmax::soften;
 use crate::lanes::{LANES, dot, load, store};
-use crate::number::Number;
+use crate::matrices;
+use crate::number::{Number, Rounded};
 use crate::registers::Eight;
 use crate::tiles::WIDE;
 use std::arch::x86_64::{_mm256_fmadd_ps, _mm256_mul_ps, _mm256_set1_ps, _mm256_setzero_ps};
@@ -15,6 +16,8 @@ pub const FEW: usize = 4;
 #[target_feature(enable = "avx2,fma")]
 pub fn pass<N: Number>(sequence: &Sequence<'_, N>, scores: &mut Vec<f32>, found: &mut [N], normalisers: &mut [f32]) {
     let (heads, width) = (sequence.heads, sequence.width);
+    // As many queries have them, so that paths are drawn from the probabilities that are differentiated.
+    let rounds = matrices::serve::<N>(width);
     scores.resize(sequence.step(), 0.0);
     for query in 0..sequence.queries.count {
         let seen = sequence.seen(query);
@@ -28,6 +31,12 @@ pub fn pass<N: Number>(sequence: &Sequence<'_, N>, scores: &mut Vec<f32>, found:
             }
             let (most, total) = soften::<Eight>(scores, sequence.bias(head, query), seen);
             normalisers[(query * heads + head) * 2..][..2].copy_from_slice(&[most, 1.0 / total]);
+            if rounds {
+                for scores in scores.chunks_exact_mut(LANES) {
+                    let rounded = load::<Rounded>(bytemuck::cast_slice(scores));
+                    store(scores, rounded);
+                }
+            }
             let found = &mut found[query * heads * width..][columns];
             mix(sequence, &scores[..seen], 1.0 / total, head * width, found);
         }

@@ -58,11 +58,12 @@ pub fn serves(device: Device, width: i64) -> bool {
     device == Device::Cpu && width % 16 == 0 && crate::processor_serves()
 }
 
-/// Whether probabilities are rounded to bf16 where they mix values, and gradients of scores where they are multiplied: in a
-/// processor's registers of matrices, for factors of bf16 in heads of a multiple of 32 numbers.
+/// Whether probabilities are rounded to bf16 where they mix values, and gradients of scores where they are multiplied: for
+/// factors of bf16 in heads of a multiple of 32 numbers, on a processor that has registers of matrices; for queries that are
+/// too few for these, too.
 pub fn rounds_probabilities(factors: Factors, width: i64) -> bool {
     #[cfg(target_arch = "x86_64")]
-    return factors == Factors::Bf16 && crate::matrices::serve(width as usize);
+    return crate::number::with_numbers!(factors, N => crate::matrices::serve::<N>(width as usize));
     #[cfg(not(target_arch = "x86_64"))]
     false
 }

@@ -36,7 +36,7 @@ impl Matrices {
         /// What is in the registers: 64 bytes of 16 rows of each.
         #[repr(C, align(64))]
         struct Shape([u8; 64]);
-        if !matches!(N::FORM, Form::Bf16) || !serve(width) {
+        if !serve::<N>(width) {
             return None;
         }
         let mut shape = Shape([0; 64]);
@@ -57,10 +57,10 @@ impl Drop for Matrices {
     }
 }
 
-/// Whether heads of `width` numbers of bf16 are multiplied here.
-pub fn serve(width: usize) -> bool {
+/// Whether heads of `width` numbers of a kind are multiplied here.
+pub fn serve<N: Number>(width: usize) -> bool {
     static SERVE: OnceLock<bool> = OnceLock::new();
-    width.is_multiple_of(DEEP) && *SERVE.get_or_init(are_there)
+    matches!(N::FORM, Form::Bf16) && width.is_multiple_of(DEEP) && *SERVE.get_or_init(are_there)
 }
 
 /// Whether the processor multiplies matrices of bf16 and rounds to it in vectors, and the system saves the registers.
