@@ -4,7 +4,7 @@
 //! ∂k = ∂sᵀ q; ∂bias = ∂s. Dropout m stands between p and v: o = (p ⊙ m) v, ∂v = (p ⊙ m)ᵀ g, ∂s = p ⊙ (m ⊙ g vᵀ - g·o).
 
 use super::output::Output;
-use super::sequence::{BLOCK, Sequence, gather, six, turn};
+use super::sequence::{BLOCK, Sequence, factors, gather, six, turn};
 use super::softmax::{Row, harden};
 use crate::floats::{Ahead, Block};
 use crate::lanes::{LANES, dot, load, store};
@@ -35,6 +35,31 @@ pub struct Known<'a, N> {
     pub of_found: Block<'a, N>, // [queries, heads * width]
     /// Largest score and one over the sum of exponentials.
     pub normalisers: &'a [f32], // [queries, heads, 2]
+}
+
+impl<N: Number> Known<'_, N> {
+    /// What is known of a head's query.
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
+    pub fn row<'a>(
+        &self,
+        sequence: &Sequence<'a, N>,
+        head: usize,
+        query: usize,
+        factors: Option<&'a [f32]>,
+    ) -> Row<'a> {
+        let Sequence { heads, width, .. } = *sequence;
+        let normalisers = &self.normalisers[(query * heads + head) * 2..][..2];
+        let columns = head * width..(head + 1) * width;
+        Row {
+            bias: sequence.bias(head, query),
+            seen: sequence.seen(query),
+            most: normalisers[0],
+            scale: normalisers[1],
+            common: dot(&self.found.row(query)[columns.clone()], &self.of_found.row(query)[columns]),
+            factors,
+        }
+    }
 }
 
 /// Up to six of a block's queries.
@@ -126,27 +151,13 @@ fn weigh<N: Number, R: Registers>(
     row: usize,
     of_bias: &mut [f32],
 ) {
-    let (heads, width, step, query) = (sequence.heads, sequence.width, sequence.step(), queries.block + row);
-    let across = sequence.across(queries.last());
-    let factors = sequence.decisions.get_mut(head).map(|decisions| {
-        room.factors.resize(across, 0.0);
-        decisions.fill(&mut room.factors);
-        &room.factors[..]
-    });
-    let normalisers = &known.normalisers[(query * heads + head) * 2..][..2];
-    let columns = head * width..(head + 1) * width;
-    let known = Row {
-        bias: sequence.bias(head, query),
-        seen: sequence.seen(query),
-        most: normalisers[0],
-        scale: normalisers[1],
-        common: dot(&known.found.row(query)[columns.clone()], &known.of_found.row(query)[columns]),
-        factors,
-    };
+    let (step, query, across) = (sequence.step(), queries.block + row, sequence.across(queries.last()));
+    let factors = factors(&mut sequence.decisions, head, across, &mut room.factors);
+    let known = known.row(sequence, head, query, factors);
     let of_scores = &mut room.of_scores[row * step..][..across];
     harden::<R>(&known, &mut room.weights[row * step..][..across], of_scores);
     if let Some(bias) = sequence.bias.filter(|_| !of_bias.is_empty()) {
-        let at = head * of_bias.len() / heads + sequence.place(query) * bias.width();
+        let at = head * of_bias.len() / sequence.heads + sequence.place(query) * bias.width();
         let sums = of_bias[at..].chunks_exact_mut(LANES);
         for (sums, of_scores) in
             sums.zip(of_scores[..known.seen.next_multiple_of(LANES).min(across)].chunks_exact(LANES))

@@ -1,6 +1,6 @@
 //! What queries find: softmax(q kᵀ + bias) v, six queries at a time, so that no scores leave the first cache.
 
-use super::sequence::{Sequence, gather, six, turn};
+use super::sequence::{Sequence, factors, gather, six, turn};
 use super::softmax::soften;
 use crate::floats::Ahead;
 use crate::number::Number;
@@ -74,10 +74,8 @@ fn weigh<N: Number, R: Registers>(
         let (most, total) = soften::<R>(scores, sequence.bias(head, query), sequence.seen(query));
         *scale = 1.0 / total;
         normalisers[(query * sequence.heads + head) * 2..][..2].copy_from_slice(&[most, *scale]);
-        if let Some(decisions) = sequence.decisions.get_mut(head) {
-            room.factors.resize(scores.len(), 0.0);
-            decisions.fill(&mut room.factors);
-            scores.iter_mut().zip(&room.factors).for_each(|(score, factor)| *score *= factor);
+        if let Some(factors) = factors(&mut sequence.decisions, head, across, &mut room.factors) {
+            scores.iter_mut().zip(factors).for_each(|(score, factor)| *score *= factor);
         }
     }
     scale

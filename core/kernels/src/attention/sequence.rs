@@ -103,6 +103,21 @@ pub fn turn(numbers: &[f32], rows: usize, width: usize, step: usize, into: &mut 
     }
 }
 
+/// What a row of probabilities of a head is multiplied by, where some are dropped.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+pub fn factors<'a>(
+    decisions: &mut [Decisions],
+    head: usize,
+    count: usize,
+    room: &'a mut Vec<f32>,
+) -> Option<&'a [f32]> {
+    let decisions = decisions.get_mut(head)?;
+    room.resize(count, 0.0);
+    decisions.fill(room);
+    Some(room)
+}
+
 /// Six rows of `width` from `first` on; past `count` the last again.
 #[inline]
 pub fn six(numbers: &[f32], first: usize, count: usize, width: usize) -> [&[f32]; HIGH] {

@@ -1,17 +1,16 @@
 //! Gradients of what queries found, by the equations of [`backward`](crate::attention::backward).
 
-use super::factors;
 use crate::attention::backward::Known;
 use crate::attention::output::Output;
-use crate::attention::sequence::Sequence;
-use crate::attention::softmax::{Row, harden};
+use crate::attention::sequence::{Sequence, factors};
+use crate::attention::softmax::harden;
 use crate::floats::Ahead;
 use crate::matrices::{
     BLOCK, DEEP, HIGH, Left, Matrices, Right, pairs, product, put, rounded, rows, turned, turned_pairs,
 };
 use crate::number::Number;
 use crate::registers::Sixteen;
-use crate::sixteen::{add_to, dot};
+use crate::sixteen::add_to;
 use crate::tiles::{Onto, WIDE};
 use half::bf16;
 
@@ -137,22 +136,14 @@ fn weigh<N: Number>(
     row: usize,
     of_bias: &mut [f32],
 ) {
-    let (heads, width, query) = (sequence.heads, sequence.width, queries.block + row);
+    let query = queries.block + row;
     let (step, across) = (sequence.keys.count.next_multiple_of(DEEP), queries.across(sequence));
-    let normalisers = &known.normalisers[(query * heads + head) * 2..][..2];
-    let columns = head * width..(head + 1) * width;
-    let known = Row {
-        bias: sequence.bias(head, query),
-        seen: sequence.seen(query),
-        most: normalisers[0],
-        scale: normalisers[1],
-        common: dot(&known.found.row(query)[columns.clone()], &known.of_found.row(query)[columns]),
-        factors: factors(&mut sequence.decisions, head, across, &mut room.factors),
-    };
+    let factors = factors(&mut sequence.decisions, head, across, &mut room.factors);
+    let known = known.row(sequence, head, query, factors);
     let of_scores = &mut room.of_scores[row * step..][..across];
     harden::<Sixteen>(&known, &mut room.weights[row * step..][..across], of_scores);
     if let Some(bias) = sequence.bias.filter(|_| !of_bias.is_empty()) {
-        let at = head * of_bias.len() / heads + sequence.place(query) * bias.width();
+        let at = head * of_bias.len() / sequence.heads + sequence.place(query) * bias.width();
         add_to(&mut of_bias[at..][..across], of_scores);
     }
     rounded(of_scores, &mut room.rounded[(row - queries.first) * step..][..step]);

@@ -1,7 +1,6 @@
 //! What queries find: softmax(q kᵀ + bias) v.
 
-use super::factors;
-use crate::attention::sequence::Sequence;
+use crate::attention::sequence::{Sequence, factors};
 use crate::attention::softmax::soften;
 use crate::floats::Ahead;
 use crate::matrices::{DEEP, HIGH, Left, Matrices, Right, pairs, product, put, rounded, rows, turned};

@@ -8,15 +8,3 @@ mod forward;
 pub use crate::matrices::{HIGH, Matrices};
 pub use backward::{Backward, pass as backward};
 pub use forward::{Forward, pass as forward};
-
-use crate::dropping::Decisions;
-
-/// What a row of probabilities is multiplied by where some are dropped.
-#[inline]
-#[target_feature(enable = "avx2,fma")]
-fn factors<'a>(decisions: &mut [Decisions], head: usize, count: usize, room: &'a mut Vec<f32>) -> Option<&'a [f32]> {
-    let decisions = decisions.get_mut(head)?;
-    room.resize(count, 0.0);
-    decisions.fill(room);
-    Some(room)
-}
