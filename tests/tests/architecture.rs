@@ -97,7 +97,7 @@ fn unsafe_is_written_in_the_named_places_only() {
         "core/kernels/src/dropout/passes.rs",
         "core/kernels/src/softmax/passes.rs",
         "core/kernels/src/standing/passes.rs",
-        "core/kernels/src/attention/softmax/mod.rs",
+        "core/kernels/src/attention/softmax.rs",
         "core/kernels/src/attention/whole.rs",
         "core/kernels/src/lookup/passes.rs",
         "core/kernels/src/sublayers/rows.rs",

@@ -200,3 +200,12 @@ pub fn larger(a: Lanes, b: Lanes) -> Lanes {
 pub fn where_positive(others: Lanes, numbers: Lanes) -> Lanes {
     _mm256_and_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(others, _mm256_setzero_ps()), numbers)
 }
+
+/// The first lanes, so many or all, and minus infinity in the others.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+pub fn first(count: usize, lanes: Lanes) -> Lanes {
+    let places = bytemuck::cast([0.0_f32, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
+    let kept = _mm256_cmp_ps::<_CMP_GT_OQ>(all(count.min(LANES) as f32), places);
+    _mm256_blendv_ps(all(f32::NEG_INFINITY), lanes, kept)
+}

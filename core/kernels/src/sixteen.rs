@@ -8,10 +8,11 @@ use crate::number::{Form, Number};
 use std::arch::x86_64::{
     __m512, _CMP_GT_OQ, _CMP_UNORD_Q, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _mm512_add_epi32, _mm512_add_ps,
     _mm512_and_si512, _mm512_castps_si512, _mm512_castsi512_ps, _mm512_cmp_ps_mask, _mm512_cvtepi32_epi16,
-    _mm512_cvtepu16_epi32, _mm512_fmadd_ps, _mm512_fnmadd_ps, _mm512_mask_or_epi32, _mm512_maskz_mov_ps,
-    _mm512_maskz_scalef_ps, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_reduce_add_ps, _mm512_reduce_max_ps,
-    _mm512_roundscale_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_shuffle_f32x4,
-    _mm512_shuffle_ps, _mm512_slli_epi32, _mm512_srli_epi32, _mm512_sub_ps, _mm512_unpackhi_ps, _mm512_unpacklo_ps,
+    _mm512_cvtepu16_epi32, _mm512_fmadd_ps, _mm512_fnmadd_ps, _mm512_mask_mov_ps, _mm512_mask_or_epi32,
+    _mm512_maskz_mov_ps, _mm512_maskz_scalef_ps, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_reduce_add_ps,
+    _mm512_reduce_max_ps, _mm512_roundscale_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps,
+    _mm512_shuffle_f32x4, _mm512_shuffle_ps, _mm512_slli_epi32, _mm512_srli_epi32, _mm512_sub_ps, _mm512_unpackhi_ps,
+    _mm512_unpacklo_ps,
 };
 
 /// Numbers in a register.
@@ -133,6 +134,14 @@ pub fn larger(a: Lanes, b: Lanes) -> Lanes {
 #[target_feature(enable = "avx2,fma,avx512f")]
 pub fn where_positive(others: Lanes, numbers: Lanes) -> Lanes {
     _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(others, _mm512_setzero_ps()), numbers)
+}
+
+/// The first lanes, so many or all, and minus infinity in the others.
+#[inline]
+#[target_feature(enable = "avx2,fma,avx512f")]
+pub fn first(count: usize, lanes: Lanes) -> Lanes {
+    let kept = if count < LANES { (1 << count) - 1 } else { !0 };
+    _mm512_mask_mov_ps(all(f32::NEG_INFINITY), kept, lanes)
 }
 
 /// As [`lanes::exponential`](crate::lanes::exponential).
