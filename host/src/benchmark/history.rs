@@ -28,7 +28,7 @@ pub struct Figure {
 pub struct Record {
     /// When, in UTC.
     pub time: String,
-    /// The commit that was checked out.
+    /// The commit that was checked out, and whether other files than the one that keeps this differ from it.
     pub git: Option<Git>,
     /// This program's version.
     pub host: String,
@@ -47,11 +47,11 @@ pub struct Record {
 }
 
 impl Record {
-    /// A record of now.
-    pub fn new(sizes: &Sizes, threads: i32, figures: Vec<Figure>) -> Self {
+    /// A record of now, for the file at `path`.
+    pub fn new(path: &Path, sizes: &Sizes, threads: i32, figures: Vec<Figure>) -> Self {
         Self {
             time: utc_time(),
-            git: Git::here(),
+            git: Git::apart_from(path),
             host: env!("CARGO_PKG_VERSION").into(),
             libtorch: LIBTORCH_VERSION.into(),
             machine: Machine { name: String::new(), ..Machine::this() },
@@ -119,7 +119,7 @@ mod tests {
         let sizes = Sizes { repeats: 1, ..Sizes::of_the_comparison(Device::Cpu) };
         let figure =
             Figure { task: "sample".into(), precision: "float32".into(), seconds, peak: Some(1), python: None };
-        Record::new(&sizes, threads, vec![figure])
+        Record::new(Path::new("history.jsonl"), &sizes, threads, vec![figure])
     }
 
     #[test]

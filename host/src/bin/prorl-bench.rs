@@ -143,7 +143,7 @@ fn main() -> Result<()> {
         prorl_host::outln!("\n{}", report::floors(&measured, &Machine::measure(sizes.device), &sizes));
     }
     if let Some(path) = &arguments.history {
-        keep(path, Record::new(&sizes, arguments.threads, figures(&measured)))?;
+        keep(path, Record::new(path, &sizes, arguments.threads, figures(&measured)))?;
     }
     Ok(())
 }

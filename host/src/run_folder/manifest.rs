@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The libtorch that tch 0.24 binds.
@@ -137,10 +137,23 @@ impl Machine {
 impl Git {
     /// The revision of the current folder.
     pub fn here() -> Option<Self> {
-        let revision = git(&["rev-parse", "HEAD"])?;
-        let changes = git(&["status", "--porcelain", "--untracked-files=no"])?;
-        let modified = !changes.is_empty();
-        Some(Self { revision, modified })
+        Self::of(Path::new("."), None)
+    }
+
+    /// The same where one file, which a program keeps for itself in the checkout, may differ from the revision.
+    pub fn apart_from(file: &Path) -> Option<Self> {
+        Self::of(Path::new("."), Some(file))
+    }
+
+    pub(super) fn of(folder: &Path, kept: Option<&Path>) -> Option<Self> {
+        const STATUS: [&str; 3] = ["status", "--porcelain", "--untracked-files=no"];
+        let revision = git(folder, &["rev-parse", "HEAD"])?;
+        let apart = kept.and_then(|file| {
+            let file = format!(":(exclude,literal){}", file.to_str()?);
+            git(folder, &[&STATUS[..], &["--", ":(top)", &file]].concat()) // refused for files outside the checkout
+        });
+        let changes = apart.or_else(|| git(folder, &STATUS))?;
+        Some(Self { revision, modified: !changes.is_empty() })
     }
 }
 
@@ -156,8 +169,8 @@ fn command_line() -> Vec<String> {
     arguments.map(|argument| argument.to_string_lossy().into_owned()).collect()
 }
 
-fn git(arguments: &[&str]) -> Option<String> {
-    let output = Command::new("git").args(arguments).output().ok()?;
+fn git(folder: &Path, arguments: &[&str]) -> Option<String> {
+    let output = Command::new("git").arg("-C").arg(folder).args(arguments).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     output.status.success().then(|| text.trim().to_owned())
 }

@@ -38,6 +38,41 @@ fn a_run_s_folder_tells_where_it_comes_from() {
 }
 
 #[test]
+fn a_file_that_a_program_keeps_does_not_make_its_checkout_modified() {
+    let checkout = tempfile::tempdir().unwrap();
+    let git = |arguments: &[&str]| {
+        let git = std::process::Command::new("git").arg("-C").arg(checkout.path()).args(arguments).output().unwrap();
+        assert!(git.status.success(), "{git:?}");
+    };
+    let [kept, other] = ["kept.jsonl", "code.rs"].map(|name| checkout.path().join(name));
+    let outside = tempfile::NamedTempFile::new().unwrap();
+    let modified = |kept: Option<&Path>| Git::of(checkout.path(), kept).unwrap().modified;
+    git(&["init", "-q"]);
+    assert_eq!(Git::of(checkout.path(), None), None);
+    for file in [&kept, &other] {
+        fs::write(file, "").unwrap();
+    }
+    git(&["add", "."]);
+    git(&[
+        "-c",
+        "user.name=test",
+        "-c",
+        "user.email=test@example.org",
+        "-c",
+        "commit.gpgsign=false",
+        "commit",
+        "-q",
+        "-m",
+        "first",
+    ]);
+    assert!(!modified(None) && !modified(Some(&kept)));
+    fs::write(&kept, "{}").unwrap();
+    assert!(modified(None) && !modified(Some(&kept)) && modified(Some(outside.path())));
+    fs::write(&other, "// more").unwrap();
+    assert!(modified(Some(&kept)));
+}
+
+#[test]
 fn the_time_is_fit_for_a_name() {
     let time = manifest::utc_time();
     assert_eq!(time.len(), 19);
