@@ -1,10 +1,9 @@
 //! The numbers of a tensor, without a copy.
 #![allow(unsafe_code)]
 
-use crate::lanes::{LANES, load, store};
 use crate::number::Number;
 use crate::registers::in_registers;
-use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch, _mm256_add_ps};
+use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
 use std::ops::Range;
 use tch::{Device, Tensor};
 
@@ -188,6 +187,16 @@ in_registers! {
     }
 }
 
+in_registers! {
+    /// Adds numbers to as many sums.
+    if numbers.len().is_multiple_of(16);
+    pub fn add_to<S: Number, N: Number>(sums: &mut [S], numbers: &[N]) {
+        for (sums, numbers) in sums.chunks_exact_mut(LANES).zip(numbers.chunks_exact(LANES)) {
+            store(sums, add(load(sums), load(numbers)));
+        }
+    }
+}
+
 /// The rows of a part: the first one's number, and all numbers.
 pub struct Part<'a, N> {
     /// Number of the first row.
@@ -210,8 +219,6 @@ impl<N: Number> Part<'_, N> {
     #[target_feature(enable = "avx2,fma")]
     pub fn add(&mut self, numbers: &[f32], row: usize, column: usize, stride: usize) {
         let into = &mut self.numbers[(row - self.first) * stride + column..][..numbers.len()];
-        for (into, numbers) in into.chunks_exact_mut(LANES).zip(numbers.chunks_exact(LANES)) {
-            store(into, _mm256_add_ps(load(into), load(numbers)));
-        }
+        add_to(into, numbers);
     }
 }

@@ -50,18 +50,18 @@ macro_rules! in_registers {
     (
         $(#[$attribute:meta])*
         $(if $fits:expr;)?
-        pub fn $name:ident$(<$Number:ident: $bound:ident>)?($($argument:ident: $of:ty),* $(,)?) $body:block
+        pub fn $name:ident$(<$($Number:ident: $bound:ident),+>)?($($argument:ident: $of:ty),* $(,)?) $body:block
     ) => {
         $(#[$attribute])*
         #[target_feature(enable = "avx2,fma")]
         #[allow(unsafe_code)]
-        pub fn $name$(<$Number: $bound>)?($($argument: $of),*) {
-            $crate::registers::in_registers!(@both [$(<$Number: $bound>)?] ($($argument: $of),*) [] $body);
+        pub fn $name$(<$($Number: $bound),+>)?($($argument: $of),*) {
+            $crate::registers::in_registers!(@both [$(<$($Number: $bound),+>)?] ($($argument: $of),*) [] $body);
             if $($fits &&)? $crate::registers::registers_of_sixteen() {
                 // SAFETY: the processor has AVX-512.
-                return unsafe { of_sixteen$(::<$Number>)?($($argument),*) };
+                return unsafe { of_sixteen$(::<$($Number),+>)?($($argument),*) };
             }
-            of_eight$(::<$Number>)?($($argument),*)
+            of_eight$(::<$($Number),+>)?($($argument),*)
         }
     };
     (@both [$($generics:tt)*] ($($argument:ident: $of:ty),*) [$($result:tt)*] $body:block) => {

@@ -191,12 +191,3 @@ pub fn transposed(rows: [__m512; LANES]) -> [__m512; LANES] {
     }
     turned
 }
-
-/// Adds numbers to as many others, whole vectors.
-#[inline]
-#[target_feature(enable = "avx2,fma,avx512f")]
-pub fn add_to(sums: &mut [f32], numbers: &[f32]) {
-    for (sums, numbers) in sums.chunks_exact_mut(LANES).zip(numbers.chunks_exact(LANES)) {
-        store(sums, _mm512_add_ps(load(sums), load(numbers)));
-    }
-}

@@ -6,12 +6,11 @@
 use super::output::Output;
 use super::sequence::{BLOCK, Sequence, factors, gather, six, turn};
 use super::softmax::{Row, harden};
-use crate::floats::{Ahead, Block};
-use crate::lanes::{LANES, dot, load, store};
+use crate::floats::{Ahead, Block, add_to};
+use crate::lanes::dot;
 use crate::number::Number;
 use crate::registers::Registers;
 use crate::tiles::{Columns, HIGH, Onto, columns_times, rows_times};
-use std::arch::x86_64::_mm256_add_ps;
 
 /// Room for a sequence's backward pass, head by head.
 #[derive(Default)]
@@ -156,14 +155,22 @@ fn weigh<N: Number, R: Registers>(
     let known = known.row(sequence, head, query, factors);
     let of_scores = &mut room.of_scores[row * step..][..across];
     harden::<R>(&known, &mut room.weights[row * step..][..across], of_scores);
+    add_to_bias(sequence, head, query, of_scores, of_bias);
+}
+
+/// Adds gradients of a query's scores to those of the bias, where these are wanted.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+pub fn add_to_bias<N: Number>(
+    sequence: &Sequence<'_, N>,
+    head: usize,
+    query: usize,
+    of_scores: &[f32],
+    of_bias: &mut [f32],
+) {
     if let Some(bias) = sequence.bias.filter(|_| !of_bias.is_empty()) {
         let at = head * of_bias.len() / sequence.heads + sequence.place(query) * bias.width();
-        let sums = of_bias[at..].chunks_exact_mut(LANES);
-        for (sums, of_scores) in
-            sums.zip(of_scores[..known.seen.next_multiple_of(LANES).min(across)].chunks_exact(LANES))
-        {
-            store(sums, _mm256_add_ps(load(sums), load(of_scores)));
-        }
+        add_to(&mut of_bias[at..][..of_scores.len()], of_scores);
     }
 }
 

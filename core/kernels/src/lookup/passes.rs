@@ -2,12 +2,10 @@
 //! same sum and sums are the same for any number of threads.
 #![allow(unsafe_code)]
 
-use crate::floats::{numbers_of, numbers_of_new};
-use crate::lanes::{LANES, load, store};
+use crate::floats::{add_to, numbers_of, numbers_of_new};
 use crate::number::Number;
 use crate::threads::{run, share, threads};
 use half::bf16;
-use std::arch::x86_64::_mm256_add_ps;
 use std::ops::Range;
 use tch::{Device, Kind, Tensor};
 
@@ -62,9 +60,7 @@ fn sums_as<N: Number>(of_result: &Tensor, places: &[usize], rows: i64) -> Tensor
 fn add_columns<N: Number>(numbers: &[N], width: usize, places: &[usize], columns: Range<usize>, sums: &mut [f32]) {
     for (place, row) in places.iter().zip(numbers.chunks_exact(width)) {
         let sums = &mut sums[place * columns.len()..][..columns.len()];
-        for (sums, numbers) in sums.chunks_exact_mut(LANES).zip(row[columns.clone()].chunks_exact(LANES)) {
-            store(sums, _mm256_add_ps(load(sums), load(numbers)));
-        }
+        add_to(sums, &row[columns.clone()]);
     }
 }
 

@@ -1,6 +1,7 @@
 //! Gradients of what queries found, by the equations of [`backward`](crate::attention::backward).
 
-use crate::attention::backward::Known;
+use super::{across, step};
+use crate::attention::backward::{Known, add_to_bias};
 use crate::attention::output::Output;
 use crate::attention::sequence::{Sequence, factors};
 use crate::attention::softmax::harden;
@@ -10,7 +11,6 @@ use crate::matrices::{
 };
 use crate::number::Number;
 use crate::registers::Sixteen;
-use crate::sixteen::add_to;
 use crate::tiles::{Onto, WIDE};
 use half::bf16;
 
@@ -49,8 +49,7 @@ pub fn pass<N: Number>(
     output: &mut Output<'_, N>,
     of_bias: &mut [f32],
 ) {
-    let (width, keys) = (sequence.width, sequence.keys.count);
-    let step = keys.next_multiple_of(DEEP);
+    let (width, step) = (sequence.width, step(&sequence));
     room.rounded.resize(HIGH * step, bf16::ZERO);
     room.turned.resize(QUERIES / DEEP * BLOCK, bf16::ZERO);
     room.of_queries.resize(HIGH * width, 0.0);
@@ -101,9 +100,9 @@ struct These {
 }
 
 impl These {
-    /// Numbers of a row of scores that count: whole tiles of what the last of these sees.
-    fn across<N: Number>(self, sequence: &Sequence<'_, N>) -> usize {
-        sequence.seen(self.block + self.first + self.high - 1).next_multiple_of(WIDE)
+    /// The last of these in its sequence.
+    fn last(self) -> usize {
+        self.block + self.first + self.high - 1
     }
 }
 
@@ -111,7 +110,7 @@ impl These {
 #[inline]
 #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512bf16")]
 fn score<N: Number>(matrices: &Matrices, sequence: &Sequence<'_, N>, room: &mut Backward, queries: These) {
-    let (width, step, across) = (sequence.width, sequence.keys.count.next_multiple_of(DEEP), queries.across(sequence));
+    let (width, step, across) = (sequence.width, step(sequence), across(sequence, queries.last()));
     for (left, right, into) in [
         (&room.queries, &room.turned_keys, &mut room.weights),
         (&room.of_found, &room.turned_values, &mut room.of_scores),
@@ -137,15 +136,12 @@ fn weigh<N: Number>(
     of_bias: &mut [f32],
 ) {
     let query = queries.block + row;
-    let (step, across) = (sequence.keys.count.next_multiple_of(DEEP), queries.across(sequence));
+    let (step, across) = (step(sequence), across(sequence, queries.last()));
     let factors = factors(&mut sequence.decisions, head, across, &mut room.factors);
     let known = known.row(sequence, head, query, factors);
     let of_scores = &mut room.of_scores[row * step..][..across];
     harden::<Sixteen>(&known, &mut room.weights[row * step..][..across], of_scores);
-    if let Some(bias) = sequence.bias.filter(|_| !of_bias.is_empty()) {
-        let at = head * of_bias.len() / sequence.heads + sequence.place(query) * bias.width();
-        add_to(&mut of_bias[at..][..across], of_scores);
-    }
+    add_to_bias(sequence, head, query, of_scores, of_bias);
     rounded(of_scores, &mut room.rounded[(row - queries.first) * step..][..step]);
 }
 
@@ -160,10 +156,10 @@ fn put_of_queries<N: Number>(
     queries: These,
     output: &mut Output<'_, N>,
 ) {
-    let (width, step) = (sequence.width, sequence.keys.count.next_multiple_of(DEEP));
+    let (width, step) = (sequence.width, step(sequence));
     let left = Left { numbers: &room.rounded, row: step, step: DEEP };
     let right = Right { numbers: &room.keys, across: width / WIDE };
-    let steps = queries.across(sequence).div_ceil(DEEP);
+    let steps = across(sequence, queries.last()).div_ceil(DEEP);
     product(matrices, left, right, steps, width, Onto::Anything, &mut room.of_queries, width);
     let (into, stride) = output.of_queries(queries.block + queries.first, head);
     for (row, of_query) in room.of_queries.chunks_exact(width).take(queries.high).enumerate() {
@@ -181,8 +177,7 @@ fn sum_of_keys_and_values<N: Number>(
     block: usize,
     count: usize,
 ) {
-    let (width, keys) = (sequence.width, sequence.keys.count);
-    let step = keys.next_multiple_of(DEEP);
+    let (width, keys, step) = (sequence.width, sequence.keys.count, step(sequence));
     let (seen, steps) = (sequence.seen(block + count - 1), count.div_ceil(DEEP));
     let onto = if block == 0 { Onto::Anything } else { Onto::Sums };
     for (scores, rows, into) in [

@@ -1,5 +1,6 @@
 //! What queries find: softmax(q kᵀ + bias) v.
 
+use super::{across, step};
 use crate::attention::sequence::{Sequence, factors};
 use crate::attention::softmax::soften;
 use crate::floats::Ahead;
@@ -33,7 +34,7 @@ pub fn pass<N: Number>(
     normalisers: &mut [f32],
 ) {
     let (heads, width, queries, keys) = (sequence.heads, sequence.width, sequence.queries.count, sequence.keys.count);
-    let step = keys.next_multiple_of(DEEP);
+    let step = step(&sequence);
     room.scores.resize(HIGH * step, 0.0);
     room.weights.resize(HIGH * step, bf16::ZERO);
     room.found.resize(HIGH * width, 0.0);
@@ -47,7 +48,7 @@ pub fn pass<N: Number>(
         for first in (0..queries).step_by(HIGH) {
             let high = HIGH.min(queries - first);
             ahead.step();
-            let across = sequence.seen(first + high - 1).next_multiple_of(WIDE);
+            let across = across(&sequence, first + high - 1);
             let left = Left { numbers: &room.queries[first * width..], row: width, step: DEEP };
             let right = Right { numbers: &room.keys, across: keys.div_ceil(WIDE) };
             product(matrices, left, right, width / DEEP, across, Onto::Anything, &mut room.scores, step);
@@ -75,7 +76,7 @@ fn weigh<N: Number>(
     across: usize,
     normalisers: &mut [f32],
 ) -> [f32; HIGH] {
-    let (step, mut scale) = (sequence.keys.count.next_multiple_of(DEEP), [0.0; HIGH]);
+    let (step, mut scale) = (step(sequence), [0.0; HIGH]);
     for (row, query) in queries.enumerate() {
         let scores = &mut room.scores[row * step..][..across];
         let (most, total) = soften::<Sixteen>(scores, sequence.bias(head, query), sequence.seen(query));
